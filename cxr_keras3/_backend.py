@@ -1,0 +1,48 @@
+"""Chooses the Keras backend, which has to happen before Keras is first imported."""
+
+import importlib.util
+import os
+from typing import Literal, get_args
+
+from cxr_keras3.errors import UserError
+
+Backend = Literal["jax", "tensorflow", "torch"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
+
+
+def select(name: str) -> None:
+    """Makes Keras run on a backend and imports it.
+
+    TensorFlow serves tf.data and KerasCV under every backend; unless it is the backend itself it is
+    kept off the accelerators, whose memory it would otherwise take whole.
+
+    Args:
+        name: One of `BACKENDS`.
+
+    Raises:
+        UserError: Where the backend is unknown or not installed.
+        RuntimeError: Where Keras has already been imported on another backend in this process.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"the backend must be one of {', '.join(BACKENDS)}, received {name!r}")
+    if importlib.util.find_spec(name) is None:
+        raise UserError(f"the backend {name} is not installed; python -m pip install 'cxr_keras3[{name}]'")
+    os.environ["KERAS_BACKEND"] = name
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow greets with a page of notices
+    import keras  # noqa: PLC0415 -- reads KERAS_BACKEND now
+
+    if keras.backend.backend() != name:
+        raise RuntimeError(f"Keras already runs on {keras.backend.backend()} in this process")
+    if name == "jax":
+        from cxr_keras3 import _fast_convolutions  # noqa: PLC0415 -- needs JAX
+
+        _fast_convolutions.enable()
+
+
+def keep_tensorflow_off_accelerators() -> None:
+    """Imports TensorFlow and hides GPUs and TPUs from it, unless it is the Keras backend itself."""
+    import tensorflow as tf  # noqa: PLC0415 -- takes seconds; callers are about to need it
+
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        for kind in ("GPU", "TPU"):
+            tf.config.set_visible_devices([], kind)

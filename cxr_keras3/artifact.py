@@ -1,0 +1,137 @@
+"""The run folder: what training leaves behind and everything else starts from.
+
+    runs/<name>/  model.keras  manifest.json  history.csv  evaluation/{metrics.json, report.html, …}
+
+The manifest says what the model is: class names in order, input contract, how and on what it was
+trained. Whoever uses a model takes names from its manifest and from nowhere else.
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr_keras3 import backbone_table
+from cxr_keras3.errors import UserError
+from cxr_keras3.images import IMAGE_SIZE
+
+if TYPE_CHECKING:  # loading a model imports Keras; reading a manifest must not
+    import keras
+
+SCHEMA_VERSION = 1
+MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
+PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
+INPUT_CONTRACT = {
+    "shape": [IMAGE_SIZE, IMAGE_SIZE, 1],
+    "dtype": "uint8",
+    "range": [0, 255],
+    "meaning": "grey, upright, air is dark; made by cxr_keras3.images.canonical",
+}
+LICENCE = (
+    "for research; the weights derive from images whose terms their original authors set "
+    "(see the data card of tfds_cxr)"
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says.
+
+    Attributes:
+        schema_version: The manifest's own version, `SCHEMA_VERSION`.
+        name: The run's name.
+        created: When training ended, ISO 8601 in UTC.
+        class_names: In the order of the logits.
+        input: The input contract, see `INPUT_CONTRACT`.
+        backend: The Keras backend it was trained on; it loads on any.
+        config: The training configuration, see `cxr_keras3.config.TrainingConfig`.
+        data: Dataset version, fingerprint, counts by split and class, and whether its images are synthetic.
+        validation: Metrics on the validation split, on which the best weights were chosen.
+        packages: Versions of the packages it was trained with.
+        licence: Terms of use.
+    """
+
+    schema_version: int
+    name: str
+    created: str
+    class_names: tuple[str, ...]
+    input: Mapping[str, Any]
+    backend: str
+    config: Mapping[str, Any]
+    data: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    packages: Mapping[str, str]
+    licence: str = LICENCE
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages that a model depends on, and of this one."""
+    return {name: importlib.metadata.version(name) for name in ("cxr_keras3", *PACKAGES)}
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
+    """Writes a JSON file whole or not at all: to a temporary name, then renamed."""
+    temporary = path.with_name(path.name + ".partial")
+    temporary.write_text(
+        json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    temporary.replace(path)
+
+
+def write_manifest(run_dir: Path, manifest: Manifest) -> None:
+    """Writes the manifest, the last file of a run: a folder without one is not a finished run."""
+    write_json(run_dir / MANIFEST, dataclasses.asdict(manifest))
+
+
+def load_manifest(run_dir: Path) -> Manifest:
+    """Reads and checks a run's manifest.
+
+    Raises:
+        UserError: Where the folder is not a finished run that this version understands.
+    """
+    path = run_dir / MANIFEST
+    if not path.is_file():
+        raise UserError(
+            f"a run folder must hold {MANIFEST}, {run_dir} does not; pass a folder that training finished"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise UserError(
+                f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; "
+                "use the version of cxr_keras3 that wrote it"
+            )
+        manifest = Manifest(**content | {"class_names": tuple(content["class_names"])})
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a manifest ({error}); restore it or train again") from error
+    if manifest.input != INPUT_CONTRACT:
+        raise UserError(f"{path} states an input other than {INPUT_CONTRACT}; use the version that wrote it")
+    return manifest
+
+
+def load_model(run_dir: Path) -> "keras.Model":
+    """Loads a run's model on the current Keras backend.
+
+    Raises:
+        UserError: Where the file is missing, damaged, or does not fit the manifest.
+    """
+    manifest = load_manifest(run_dir)
+    import keras  # noqa: PLC0415 -- see above
+
+    from cxr_keras3 import backbones  # noqa: PLC0415 -- imports Keras
+
+    if backbone_table.find(manifest.config["backbone"]).provider == "keras_cv":
+        backbones.import_keras_cv()
+    try:
+        model = keras.models.load_model(run_dir / MODEL, compile=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run_dir / MODEL} cannot be loaded ({error}); restore it or train again") from error
+    expected = ((None, *manifest.input["shape"]), (None, len(manifest.class_names)))
+    if (model.input_shape, model.output_shape) != expected:
+        raise UserError(
+            f"{run_dir / MODEL} must map {expected}, it maps {model.input_shape, model.output_shape}"
+        )
+    return model

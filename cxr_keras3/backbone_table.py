@@ -1,0 +1,149 @@
+"""The backbones one can choose, as a table of data.
+
+KerasCV's alias classes and `from_preset` fetch a configuration from Kaggle even for untrained models,
+so each row states the architecture's own arguments and `cxr_keras3.backbones` calls plain constructors.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from cxr_keras3.errors import UserError
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row of the table.
+
+    Attributes:
+        provider: The library that holds the architecture and its weights.
+        constructor: The name of the class or function in that library.
+        arguments: What the constructor is called with.
+        parameters: The number of weights without a classifier.
+        preset: KerasCV's name of the ImageNet weights; empty where the constructor loads them itself.
+        rescaling: Scale and offset that take pixels of 0..255 to the range the ImageNet weights were
+            trained on; None where the backbone's own graph does it.
+        stage_ends: Layer whose output is the last feature map at a stride of 8 (P3) and of 16 (P4); None
+            where the built model says so itself, as KerasCV's do.
+        weights_licence: The terms of the ImageNet weights.
+    """
+
+    provider: Literal["keras_cv", "keras.applications"]
+    constructor: str
+    arguments: Mapping[str, Any]
+    parameters: int
+    preset: str = ""
+    rescaling: tuple[float, float] | None = None
+    stage_ends: Mapping[str, str] | None = None
+    weights_licence: str = "Apache-2.0"
+
+    @property
+    def input_range(self) -> str:
+        """The range of values that the ImageNet weights were trained on, for people."""
+        if self.rescaling is None:
+            return "0..1, in the backbone"
+        scale, offset = self.rescaling
+        return f"{offset:g}..{255 * scale + offset:g}, in the preprocessing"
+
+
+_EFFICIENTNET_V2_B0 = {
+    "width_coefficient": 1.0,
+    "depth_coefficient": 1.0,
+    "stackwise_kernel_sizes": [3] * 6,
+    "stackwise_num_repeats": [1, 2, 2, 3, 5, 8],
+    "stackwise_input_filters": [32, 16, 32, 48, 96, 112],
+    "stackwise_output_filters": [16, 32, 48, 96, 112, 192],
+    "stackwise_expansion_ratios": [1, 4, 4, 4, 6, 6],
+    "stackwise_squeeze_and_excite_ratios": [0.0, 0.0, 0.0, 0.25, 0.25, 0.25],
+    "stackwise_strides": [1, 2, 2, 2, 1, 2],
+    "stackwise_conv_types": ["fused"] * 3 + ["unfused"] * 3,
+}
+_EFFICIENTNET_V2_S = _EFFICIENTNET_V2_B0 | {
+    "stackwise_num_repeats": [2, 4, 4, 6, 9, 15],
+    "stackwise_input_filters": [24, 24, 48, 64, 128, 160],
+    "stackwise_output_filters": [24, 48, 64, 128, 160, 256],
+}
+_RESNET50 = {
+    "stackwise_filters": [64, 128, 256, 512],
+    "stackwise_blocks": [3, 4, 6, 3],
+    "stackwise_strides": [1, 2, 2, 2],
+    "block_type": "block",
+}
+_MOBILENET_V3_SMALL = {
+    "stackwise_expansion": [1, 72 / 16, 88 / 24, 4, 6, 6, 3, 3, 6, 6, 6],
+    "stackwise_filters": [16, 24, 24, 40, 40, 40, 48, 48, 96, 96, 96],
+    "stackwise_kernel_size": [3] * 3 + [5] * 8,
+    "stackwise_stride": [2, 2, 1, 2, 1, 1, 1, 1, 2, 1, 1],
+    "stackwise_se_ratio": [0.25, None, None] + [0.25] * 8,
+    "stackwise_activation": ["relu"] * 3 + ["hard_swish"] * 8,
+}
+_MOBILENET_V3_LARGE = {
+    "stackwise_expansion": [1, 4, 3, 3, 3, 3, 6, 2.5, 2.3, 2.3, 6, 6, 6, 6, 6],
+    "stackwise_filters": [16, 24, 24, 40, 40, 40, 80, 80, 80, 80, 112, 112, 160, 160, 160],
+    "stackwise_kernel_size": [3, 3, 3, 5, 5, 5, 3, 3, 3, 3, 3, 3, 5, 5, 5],
+    "stackwise_stride": [1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 2, 1, 1],
+    "stackwise_se_ratio": [None] * 3 + [0.25] * 3 + [None] * 4 + [0.25] * 5,
+    "stackwise_activation": ["relu"] * 6 + ["hard_swish"] * 9,
+}
+
+
+def _keras_cv(constructor: str, arguments: Mapping[str, Any], parameters: int, preset: str) -> Backbone:
+    return Backbone("keras_cv", constructor, arguments, parameters, preset)
+
+
+BACKBONES: Mapping[str, Backbone] = {
+    "efficientnet_v2_b0": _keras_cv(
+        "EfficientNetV2Backbone", _EFFICIENTNET_V2_B0, 5_919_312, "efficientnetv2_b0_imagenet"
+    ),
+    "efficientnet_v2_b1": _keras_cv(
+        "EfficientNetV2Backbone",
+        _EFFICIENTNET_V2_B0 | {"depth_coefficient": 1.1},
+        6_931_124,
+        "efficientnetv2_b1_imagenet",
+    ),
+    "efficientnet_v2_b2": _keras_cv(
+        "EfficientNetV2Backbone",
+        _EFFICIENTNET_V2_B0 | {"width_coefficient": 1.1, "depth_coefficient": 1.2},
+        8_769_374,
+        "efficientnetv2_b2_imagenet",
+    ),
+    "efficientnet_v2_s": _keras_cv(
+        "EfficientNetV2Backbone", _EFFICIENTNET_V2_S, 20_331_360, "efficientnetv2_s_imagenet"
+    ),
+    "densenet121": _keras_cv(
+        "DenseNetBackbone", {"stackwise_num_repeats": [6, 12, 24, 16]}, 7_037_504, "densenet121_imagenet"
+    ),
+    "densenet169": _keras_cv(
+        "DenseNetBackbone", {"stackwise_num_repeats": [6, 12, 32, 32]}, 12_642_880, "densenet169_imagenet"
+    ),
+    "densenet201": _keras_cv(
+        "DenseNetBackbone", {"stackwise_num_repeats": [6, 12, 48, 32]}, 18_321_984, "densenet201_imagenet"
+    ),
+    "resnet50": _keras_cv("ResNetBackbone", _RESNET50, 23_561_152, "resnet50_imagenet"),
+    "resnet50_v2": _keras_cv("ResNetV2Backbone", _RESNET50, 23_564_800, "resnet50_v2_imagenet"),
+    "mobilenet_v3_small": _keras_cv(
+        "MobileNetV3Backbone", _MOBILENET_V3_SMALL, 939_120, "mobilenet_v3_small_imagenet"
+    ),
+    "mobilenet_v3_large": _keras_cv(
+        "MobileNetV3Backbone", _MOBILENET_V3_LARGE, 2_996_352, "mobilenet_v3_large_imagenet"
+    ),
+    "mobilenet_025": Backbone(
+        "keras.applications",
+        "MobileNet",
+        {"alpha": 0.25, "include_top": False},
+        218_544,
+        rescaling=(1 / 127.5, -1.0),
+        stage_ends={"P3": "conv_pw_5_relu", "P4": "conv_pw_11_relu"},
+    ),
+}
+
+
+def find(name: str) -> Backbone:
+    """The row of a backbone.
+
+    Raises:
+        UserError: Where there is none of that name.
+    """
+    if name not in BACKBONES:
+        raise UserError(f"backbone must be one of {', '.join(BACKBONES)}; received {name!r}")
+    return BACKBONES[name]

@@ -1,0 +1,118 @@
+"""Builds a backbone, gives it its weights, and divides it for fine-tuning.
+
+This is the only module that imports KerasCV: its development has ended, and the day it has to be
+replaced only this file and the table change.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from cxr_keras3 import _backend
+from cxr_keras3.backbone_table import Backbone, find
+from cxr_keras3.config import FineTune
+from cxr_keras3.errors import UserError
+
+
+def build(name: str, *, weights: str, image_size: int) -> keras.Model:
+    """Builds a backbone.
+
+    Args:
+        name: A key of `cxr_keras3.backbone_table.BACKBONES`.
+        weights: "none" for random weights; "imagenet" for the provider's, downloaded or from its cache;
+            or a path: a KerasCV preset folder, or a `.h5` or `.weights.h5` file of this backbone.
+        image_size: Height and width of the input, in pixels.
+
+    Returns:
+        A model from float32 (B, image_size, image_size, 3) to the last feature map (B, h, w, C), named
+        "backbone".
+
+    Raises:
+        UserError: Where the backbone is unknown, or its weights cannot be had or do not fit.
+    """
+    row = find(name)
+    shape = (image_size, image_size, 3)
+    if weights == "imagenet":
+        return _with_imagenet_weights(name, row, shape)
+    if weights != "none" and not Path(weights).exists():
+        raise UserError(f"weights must be imagenet, none or an existing path, received {weights!r}")
+    model = _untrained(row, shape)
+    if weights != "none":
+        _load_weights(model, name, Path(weights))
+    return model
+
+
+def _untrained(row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
+    if row.provider == "keras_cv":
+        return _keras_cv_class(row)(
+            include_rescaling=True, input_shape=shape, name="backbone", **row.arguments
+        )
+    constructor = getattr(keras.applications, row.constructor)
+    return constructor(input_shape=shape, weights=None, name="backbone", **row.arguments)
+
+
+def _keras_cv_class(row: Backbone) -> Any:  # noqa: ANN401 -- KerasCV ships no types
+    import_keras_cv()
+    import keras_cv  # noqa: PLC0415 -- brings TensorFlow and takes seconds; only for its own rows
+
+    return getattr(keras_cv.models, row.constructor)
+
+
+def import_keras_cv() -> None:
+    """Imports KerasCV, which registers its layers for loading, and hides accelerators from its TensorFlow."""
+    _backend.keep_tensorflow_off_accelerators()
+    import keras_cv  # noqa: F401, PLC0415 -- brings TensorFlow and takes seconds
+
+
+def _with_imagenet_weights(name: str, row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
+    try:
+        if row.provider == "keras_cv":
+            return _keras_cv_class(row).from_preset(
+                row.preset, input_shape=shape, include_rescaling=True, name="backbone"
+            )
+        constructor = getattr(keras.applications, row.constructor)
+        return constructor(input_shape=shape, weights="imagenet", name="backbone", **row.arguments)
+    except Exception as error:  # Keras and kagglehub raise plain Exceptions for a failed download
+        raise UserError(
+            f"the ImageNet weights of {name} could not be had from {row.provider} "
+            f"({type(error).__name__}: {error}); connect to the internet once, or pass --weights PATH to a "
+            "file of this backbone, or --weights none to start untrained"
+        ) from error
+
+
+def _load_weights(model: keras.Model, name: str, path: Path) -> None:
+    file = path / "model.weights.h5" if path.is_dir() else path  # a KerasCV preset folder holds this file
+    try:
+        model.load_weights(file)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"the file {file} does not hold the weights of {name} ({error}); "
+            f"pass weights saved from the same backbone without its classifier"
+        ) from error
+
+
+def split_at_tail(model: keras.Model, name: str, fine_tune: FineTune) -> tuple[list[Any], list[Any]]:
+    """Divides a backbone's layers into those that stay frozen and those that are trained.
+
+    Args:
+        model: A backbone from `build`.
+        name: Its key in `cxr_keras3.backbone_table.BACKBONES`.
+        fine_tune: Where training begins, see `cxr_keras3.config.FineTune`.
+
+    Returns:
+        The frozen layers and the trained layers, both in the order of the graph. A stage begins where
+        the map is halved, and all that follows depends on the map before it alone.
+    """
+    layers = list(model.layers)
+    if fine_tune == "none":
+        return layers, []
+    if fine_tune == "all":
+        return [], layers
+    row = find(name)
+    ends = row.stage_ends if row.stage_ends is not None else model.pyramid_level_inputs
+    boundary = model.get_layer(ends["P4" if fine_tune == "last_stage" else "P3"])
+    tail = {id(layer) for layer in keras.Model(boundary.output, model.output).layers}
+    return [layer for layer in layers if id(layer) not in tail], [
+        layer for layer in layers if id(layer) in tail
+    ]

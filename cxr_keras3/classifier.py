@@ -1,0 +1,72 @@
+"""The classifier: uint8 canonical image in, one logit a class out, everything between in one graph.
+
+Backbone, global average pooling, dropout, one linear layer. With nothing but an average between the
+feature map and a linear layer, the class activation map is exact: the map times the layer's weights
+(Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016).
+"""
+
+import keras
+
+from cxr_keras3 import backbone_table, backbones
+from cxr_keras3.images import IMAGE_SIZE
+
+PREPROCESSING, BACKBONE, POOLING, LOGITS = "preprocessing", "backbone", "pooled_features", "logits"
+
+
+def build(
+    backbone_name: str, *, weights: str, image_size: int, class_count: int, dropout: float, seed: int
+) -> keras.Model:
+    """Builds a classifier on a backbone.
+
+    Only stock Keras layers surround the backbone, so `keras.models.load_model` reads the saved file
+    without this package.
+
+    Args:
+        backbone_name: A key of `cxr_keras3.backbone_table.BACKBONES`.
+        weights: The backbone's initial weights, see `backbones.build`.
+        image_size: Height and width in pixels that the backbone sees.
+        class_count: Number of logits.
+        dropout: Share of the pooled features dropped in training.
+        seed: Decides the linear layer's initial weights and the dropout.
+
+    Returns:
+        A model from uint8 (B, 299, 299, 1), grey, 0..255, to float32 logits (B, class_count).
+    """
+    backbone = backbones.build(backbone_name, weights=weights, image_size=image_size)
+    inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8", name="image")
+    features = backbone(_preprocessing(backbone_name, image_size)(inputs))
+    pooled = keras.layers.GlobalAveragePooling2D(name=POOLING)(features)
+    dropped = keras.layers.Dropout(dropout, seed=seed)(pooled)
+    initializer = keras.initializers.GlorotUniform(seed=seed)
+    logits = keras.layers.Dense(class_count, kernel_initializer=initializer, name=LOGITS)(dropped)
+    return keras.Model(inputs, logits, name="classifier")
+
+
+def _preprocessing(backbone_name: str, image_size: int) -> keras.Model:
+    """Canonical image to the backbone's input: resized, three equal channels, its range of values."""
+    inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8")
+    grey = keras.layers.Resizing(image_size, image_size, interpolation="bilinear", dtype="float32")(inputs)
+    outputs = keras.layers.Concatenate()([grey, grey, grey])
+    rescaling = backbone_table.find(backbone_name).rescaling
+    if rescaling is not None:
+        scale, offset = rescaling
+        outputs = keras.layers.Rescaling(scale, offset)(outputs)
+    return keras.Model(inputs, outputs, name=PREPROCESSING)
+
+
+def feature_extractor(model: keras.Model) -> keras.Model:
+    """The part up to the pooled features: uint8 (B, 299, 299, 1) to float32 (B, C). Shares the weights."""
+    return keras.Model(model.input, model.get_layer(POOLING).output)
+
+
+def explainer(model: keras.Model) -> keras.Model:
+    """Logits and class activation maps from one forward pass. Shares the model's weights.
+
+    Returns:
+        A model from uint8 (B, 299, 299, 1) to a list of logits (B, classes) and maps (B, h, w, classes),
+        both float32. The mean of a map over its pixels plus the class's bias is the class's logit.
+    """
+    linear = model.get_layer(LOGITS)
+    feature_map = model.get_layer(POOLING).input
+    weights = keras.ops.convert_to_tensor(linear.kernel)
+    return keras.Model(model.input, [model.output, keras.ops.matmul(feature_map, weights)])

@@ -1,0 +1,41 @@
+"""Serves a web page that scores chest X-rays, on this machine only unless told otherwise.
+
+Example: python -m demo --model runs/first
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxr_keras3 import _backend, progress
+from cxr_keras3.errors import run_command
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Loads the run and serves the page until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
+    parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
+    options = parser.parse_args(arguments)
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+
+    artifact.load_manifest(options.model)
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+    progress.say(f"starting Keras on {options.backend}")
+    _backend.select(options.backend)
+    from cxr_keras3 import inference  # noqa: PLC0415 -- only now is the backend chosen
+    from demo import app  # noqa: PLC0415
+
+    app.launch(inference.load(options.model), host=options.host, port=options.port)
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

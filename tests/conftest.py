@@ -1,0 +1,98 @@
+"""What the tests share: a synthetic database, the dataset built from it, and a run trained on that."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports Keras
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cxr_keras3.config import TrainingConfig
+from tfds_cxr import phantom
+
+ROOT = Path(__file__).parent.parent
+SHARED_DATA = Path(os.environ.get("CXR_SHARED_DATA", ROOT.parent / "shared" / "data"))
+IMAGES_PER_CLASS = 30
+TINY = TrainingConfig(
+    backbone="mobilenet_025",
+    weights="none",
+    image_size=64,
+    head_epochs=2,
+    fine_tune="last_stage",
+    fine_tune_epochs=1,
+    batch_size=16,
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images; the test is skipped where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no real images at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def database_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a synthetic database in the Kaggle layout; not to be changed."""
+    folder = tmp_path_factory.mktemp("database")
+    phantom.write_database(folder, per_class=IMAGES_PER_CLASS, seed=0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir(database_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The TFDS data folder with the dataset built from `database_dir`."""
+    from cxr_keras3 import data
+
+    folder = tmp_path_factory.mktemp("tfds")
+    data.prepare(data_dir=folder, manual_dir=database_dir)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, trained briefly and evaluated on the synthetic dataset."""
+    from cxr_keras3 import artifact, data, evaluation, training
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    builder = data.find(data_dir=data_dir)
+    model = training.train(TINY, builder=builder, run_dir=folder)
+    evaluation.evaluate(
+        model,
+        artifact.load_manifest(folder),
+        builder,
+        split="test",
+        output_dir=folder / artifact.EVALUATION,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def film(database_dir: Path) -> Path:
+    """One synthetic film."""
+    return database_dir / "COVID-19_Radiography_Dataset" / "COVID" / "images" / "COVID-phantom-1.png"
+
+
+@pytest.fixture(scope="session")
+def run_module() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m …` as a user does, in a process of its own."""
+
+    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, arguments)],
+            cwd=ROOT,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run

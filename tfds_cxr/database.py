@@ -1,0 +1,222 @@
+"""Finds and reads a copy of the COVID-19 Radiography Database: a folder, or a zip read in place.
+
+`pathlib.Path` and `zipfile.Path` answer to the same calls, so everything below works on both.
+"""
+
+import hashlib
+import io
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+
+from cxr_keras3.errors import UserError
+from cxr_keras3.images import MAX_FILE_BYTES, ImageError
+from tfds_cxr.labels import LABELS
+
+AnyPath = Path | zipfile.Path
+
+KAGGLE_HANDLE = "tawsifurrahman/covid19-radiography-database"
+EXPECTED_LAYOUT = (
+    "the folder COVID-19_Radiography_Dataset with a folder for each of COVID, Lung_Opacity, Normal and "
+    "Viral Pneumonia, or the zip that Kaggle gives"
+)
+
+# Folder names of the current and of older releases, without case and punctuation.
+_CLASS_FOLDERS = {re.sub(r"[^a-z]", "", label.casefold()): label for label in LABELS}
+_SEARCH_DEPTH = 3  # the folder handed over may be a parent: of the folder, of the zip, of what Kaggle unpacks
+_METADATA_COLUMNS = ("FILE NAME", "URL")
+
+
+class DatabaseError(UserError):
+    """The folder or archive handed over is not a usable copy of the database."""
+
+
+@dataclass(frozen=True)
+class DatabaseFile:
+    """One image of the database.
+
+    Attributes:
+        label: Its class, as spelled in `tfds_cxr.labels.LABELS`.
+        path: Where it is, in a folder or inside a zip.
+        mask: Its lung mask, or None where the copy has none.
+        url: What the metadata sheet of its class claims as its origin; empty where it has no row.
+    """
+
+    label: str
+    path: AnyPath
+    mask: AnyPath | None
+    url: str
+
+    @property
+    def filename(self) -> str:
+        """The file's name without folders."""
+        return self.path.name
+
+    @property
+    def image_id(self) -> str:
+        """The file's name without its ending, unique within a class."""
+        return Path(self.filename).stem
+
+
+def find_root(folder: Path) -> AnyPath:
+    """Finds the folder that holds the class folders, in `folder`, below it, or inside a zip there.
+
+    Raises:
+        DatabaseError: Where there is none, or more than one.
+    """
+    if not folder.exists():
+        raise DatabaseError(
+            f"the manual folder must exist, received {folder}; it must hold {EXPECTED_LAYOUT}"
+        )
+    candidates = list(_roots(folder, depth=_SEARCH_DEPTH))
+    if not candidates:
+        raise DatabaseError(f"no copy of the database found in {folder}; expected {EXPECTED_LAYOUT}")
+    if len(candidates) > 1:
+        raise DatabaseError(
+            f"{len(candidates)} copies of the database found in {folder} "
+            f"({', '.join(str(root) for root in candidates)}); name the folder of one of them"
+        )
+    return candidates[0]
+
+
+def _roots(folder: AnyPath, *, depth: int) -> Iterator[AnyPath]:
+    children = sorted(folder.iterdir(), key=lambda child: child.name)
+    if any(child.is_dir() and class_of_folder(child.name) for child in children):
+        yield folder
+        return
+    for child in children:
+        if child.is_dir() and depth > 0:
+            yield from _roots(child, depth=depth - 1)
+        elif isinstance(child, Path) and child.suffix.casefold() == ".zip":
+            yield from _roots(zipfile.Path(_open_zip(child)), depth=depth)
+
+
+def _open_zip(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DatabaseError(f"{path} is not a readable zip ({error}); download it again") from error
+
+
+def class_of_folder(name: str) -> str | None:
+    """The class that a folder's name stands for in any release of the database, or None."""
+    return _CLASS_FOLDERS.get(re.sub(r"[^a-z]", "", name.casefold()))
+
+
+def list_files(root: AnyPath) -> list[DatabaseFile]:
+    """Lists the images of a copy of the database, by class and then by name.
+
+    Args:
+        root: The folder that holds the class folders, see `find_root`.
+
+    Raises:
+        DatabaseError: Where a class is missing or empty, or a metadata sheet has other columns.
+    """
+    files = []
+    folders = {class_of_folder(child.name): child for child in root.iterdir() if child.is_dir()}
+    for label in LABELS:
+        if label not in folders:
+            raise DatabaseError(f"the database must have a folder {label!r}, missing in {root}")
+        images = _images_of_class(folders[label])
+        if not images:
+            raise DatabaseError(f"the folder {folders[label]} must hold images, it holds none")
+        masks = {mask.name.casefold(): mask for mask in _files_below(folders[label] / "masks")}
+        urls = _claimed_urls(root, label)
+        files += [
+            DatabaseFile(
+                label, path, masks.get(path.name.casefold()), urls.get(normalised(Path(path.name).stem), "")
+            )
+            for path in images
+        ]
+    return files
+
+
+def _images_of_class(folder: AnyPath) -> list[AnyPath]:
+    """The class's images: in `images/`, or directly in the class folder as in older releases."""
+    inner = folder / "images"
+    paths = [
+        path for path in _files_below(inner if inner.is_dir() else folder) if not path.name.startswith(".")
+    ]
+    return sorted(paths, key=lambda path: natural_key(path.name))
+
+
+def _files_below(folder: AnyPath) -> list[AnyPath]:
+    return [child for child in folder.iterdir() if child.is_file()] if folder.is_dir() else []
+
+
+def natural_key(name: str) -> tuple[int | str, ...]:
+    """Sorts `COVID-2.png` before `COVID-10.png`: every second part is a number."""
+    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
+
+
+def normalised(stem: str) -> str:
+    """A file's name as it is compared with the metadata's, without case and blanks."""
+    return re.sub(r"\s", "", stem.casefold())
+
+
+def read_bytes(path: AnyPath, *, limit: int = MAX_FILE_BYTES) -> bytes:
+    """Reads a file of the database, at most `limit` bytes of it.
+
+    Raises:
+        ImageError: Where it is larger, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        raise ImageError(f"cannot be read: {error}") from error
+    if len(data) > limit:
+        raise ImageError(f"a file may have at most {limit:,} bytes, this one has more")
+    return bytes(data)
+
+
+def _claimed_urls(root: AnyPath, label: str) -> dict[str, str]:
+    """The URL column of a class's metadata sheet by normalised file name; empty without a sheet."""
+    sheets = [p for p in root.iterdir() if p.name.casefold() == f"{label}.metadata.xlsx".casefold()]
+    if not sheets:
+        return {}
+    rows = _sheet_rows(sheets[0])
+    header = [str(cell).strip().upper() for cell in rows[0]] if rows else []
+    missing = [column for column in _METADATA_COLUMNS if column not in header]
+    if missing:
+        raise DatabaseError(
+            f"{sheets[0].name} must have the columns {', '.join(_METADATA_COLUMNS)}; "
+            f"missing {', '.join(missing)}, found {', '.join(header) or 'none'}; restore the original sheet"
+        )
+    name, url = (header.index(column) for column in _METADATA_COLUMNS)
+    return {normalised(str(row[name])): str(row[url] or "").strip() for row in rows[1:] if row[name]}
+
+
+def _sheet_rows(path: AnyPath) -> list[tuple[Any, ...]]:
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
+        rows = list(book.worksheets[0].iter_rows(values_only=True))
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+        raise DatabaseError(
+            f"{path.name} is not a readable xlsx file ({error}); restore the original"
+        ) from error
+    book.close()
+    return rows
+
+
+def size_of(path: AnyPath) -> int:
+    """A file's size in bytes, without reading it."""
+    return path.root.getinfo(path.at).file_size if isinstance(path, zipfile.Path) else path.stat().st_size
+
+
+def listing_fingerprint(files: list[DatabaseFile]) -> str:
+    """Identifies a copy of the database by class, name and size of its files; the same for folder and zip."""
+    lines = sorted(f"{file.label}/{file.filename}/{size_of(file.path)}" for file in files)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def count_by_label(files: list[DatabaseFile]) -> dict[str, int]:
+    """Images of each class, in the order of `LABELS`."""
+    counts = Counter(file.label for file in files)
+    return {label: counts[label] for label in LABELS}

@@ -1,0 +1,245 @@
+"""Reads every file of the database once: decoded, made canonical, fingerprinted, grouped and split.
+
+Groups can be known only when all images have been seen, so the encoded images wait in a temporary
+file on the data disk rather than in memory, or being decoded twice.
+"""
+
+import hashlib
+import io
+import os
+import tempfile
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from cxr_keras3 import images, progress
+from tfds_cxr import database, grouping, provenance, splits
+from tfds_cxr.database import DatabaseError, DatabaseFile
+from tfds_cxr.labels import PUBLISHED_COUNTS
+
+MASK_SIZE = 256
+NO_MASK = np.zeros((MASK_SIZE, MASK_SIZE), dtype=np.uint8)
+SYNTHETIC_URL = "synthetic:"
+_LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep the cores busy, 20 MB at most
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is kept in memory of a decoded image."""
+
+    original_mode: str
+    pixel_sha256: str
+    fingerprint: np.ndarray
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image on its way into the dataset; its encoded image and mask wait in the spool.
+
+    Attributes:
+        file: Where it came from.
+        original_mode: Colour mode of the file, such as "L" or "RGB".
+        claimed_source: Collection that the metadata claims, in short.
+        source: Collection it comes from by evidence; "unknown" where there is none.
+        patient_id: Known for images of the Kermany collection, else empty.
+        group_id: Equal for images of one patient and for near-duplicates.
+        split: Where its group goes.
+        image_span: Offset and length of the encoded image in the spool.
+        mask_span: The same for the mask; None where there is none.
+    """
+
+    file: DatabaseFile
+    original_mode: str
+    claimed_source: str
+    source: str
+    patient_id: str
+    group_id: str
+    split: str
+    image_span: tuple[int, int]
+    mask_span: tuple[int, int] | None
+
+
+class Records(Sequence[Record]):
+    """All records, with the spool that holds their encoded images."""
+
+    def __init__(self, records: list[Record], spool: IO[bytes]) -> None:
+        self._records = records
+        self._spool = spool
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 -- an index or a slice
+        return self._records[index]
+
+    def examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Key and features of every image of a split, as `Builder` declares them."""
+        no_mask = images.encode_png(NO_MASK)
+        for record in self._records:
+            if record.split == split:
+                mask = self._read(record.mask_span) if record.mask_span else no_mask
+                yield (
+                    f"{record.file.label}/{record.file.filename}",
+                    {
+                        "image": io.BytesIO(self._read(record.image_span)),
+                        "mask": io.BytesIO(mask),
+                        "has_mask": record.mask_span is not None,
+                        "label": record.file.label,
+                        "image_id": record.file.image_id,
+                        "filename": record.file.filename,
+                        "claimed_source": record.claimed_source,
+                        "claimed_url": record.file.url,
+                        "source": record.source,
+                        "patient_id": record.patient_id,
+                        "group_id": record.group_id,
+                        "original_mode": record.original_mode,
+                    },
+                )
+
+    def _read(self, span: tuple[int, int]) -> bytes:
+        self._spool.seek(span[0])
+        return self._spool.read(span[1])
+
+
+def prepare(files: Sequence[DatabaseFile], *, spool_dir: Path) -> Records:
+    """Reads, checks, groups and splits all files.
+
+    Args:
+        files: From `database.list_files`.
+        spool_dir: Folder on the disk that the dataset goes to; takes about as much as the dataset.
+
+    Raises:
+        DatabaseError: Naming every file that cannot be used, and why.
+    """
+    spool = tempfile.TemporaryFile(dir=spool_dir)  # noqa: SIM115 -- lives as long as the records
+    facts: list[_Facts] = []
+    spans: list[tuple[tuple[int, int], tuple[int, int] | None]] = []
+    problems = []
+    decoded = _map_ahead(_decode, files)
+    for file, result in zip(progress.track(files, description="reading images"), decoded, strict=True):
+        if isinstance(result, images.ImageError):
+            problems.append(f"{file.label}/{file.filename}: {result}")
+            continue
+        image_png, mask_png, known = result
+        spans.append((_append(spool, image_png), _append(spool, mask_png) if mask_png else None))
+        facts.append(known)
+    if problems:
+        raise DatabaseError(
+            f"every file must be a readable image, {len(problems)} of {len(files)} are not: "
+            f"{'; '.join(problems)}; restore them from the original archive, or delete them to build without them"
+        )
+    return Records(_records(files, facts, spans), spool)
+
+
+def _map_ahead(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Like `map`, on all cores, a bounded number of items ahead of the consumer."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        pending: deque[Future[Result]] = deque()
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= _LOOK_AHEAD:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _decode(file: DatabaseFile) -> tuple[bytes, bytes | None, _Facts] | images.ImageError:
+    """The canonical image and its mask, encoded, or why there is none."""
+    try:
+        film = images.decode(database.read_bytes(file.path))
+        mask = None if file.mask is None else _decode_mask(database.read_bytes(file.mask))
+    except images.ImageError as error:
+        return error
+    pixels = images.canonical(film.pixels)
+    sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
+    facts = _Facts(film.original_mode, sha256, grouping.fingerprint(pixels[..., 0]))
+    return images.encode_png(pixels), None if mask is None else images.encode_png(mask), facts
+
+
+def _decode_mask(data: bytes) -> np.ndarray:
+    """A lung mask of 0 and 255, uint8 (256, 256, 1); other sizes are resampled to the nearest pixel."""
+    pixels = images.decode(data).pixels
+    if pixels.shape != (MASK_SIZE, MASK_SIZE):
+        resized = Image.fromarray(pixels).resize((MASK_SIZE, MASK_SIZE), Image.Resampling.NEAREST)
+        pixels = np.asarray(resized)
+    return np.where(pixels > 127, np.uint8(255), np.uint8(0))[..., np.newaxis]
+
+
+def _append(spool: IO[bytes], data: bytes) -> tuple[int, int]:
+    offset = spool.tell()
+    spool.write(data)
+    return offset, len(data)
+
+
+def _records(
+    files: Sequence[DatabaseFile],
+    facts: Sequence[_Facts],
+    spans: Sequence[tuple[tuple[int, int], tuple[int, int] | None]],
+) -> list[Record]:
+    known = [provenance.lookup(file.label, file.image_id) for file in files]
+    assigned = splits.assign(
+        [
+            splits.Record(file.label, file.image_id, fact.pixel_sha256, fact.fingerprint)
+            for file, fact in zip(files, facts, strict=True)
+        ]
+    )
+    return [
+        Record(
+            file=file,
+            original_mode=fact.original_mode,
+            claimed_source=provenance.short_source(file.url),
+            source=origin.source,
+            patient_id=origin.patient_id,
+            group_id=assignment.group_id,
+            split=assignment.split,
+            image_span=image_span,
+            mask_span=mask_span,
+        )
+        for file, fact, origin, assignment, (image_span, mask_span) in zip(
+            files, facts, known, assigned, spans, strict=True
+        )
+    ]
+
+
+def summary(records: Records) -> dict[str, Any]:
+    """What the built dataset says of itself: counts, groups, and how much of the database is there."""
+    counts = {split: Counter(r.file.label for r in records if r.split == split) for split in splits.SPLITS}
+    groups = Counter(record.group_id for record in records)
+    files = [record.file for record in records]
+    found = database.count_by_label(files)
+    return {
+        "listing_fingerprint": database.listing_fingerprint(files),
+        "synthetic": all(file.url.startswith(SYNTHETIC_URL) for file in files),
+        "counts": {
+            split: {label: counts[split][label] for label in PUBLISHED_COUNTS} for split in splits.SPLITS
+        },
+        "complete": found == PUBLISHED_COUNTS,
+        "with_mask": sum(record.mask_span is not None for record in records),
+        "groups": len(groups),
+        "images_in_groups_of_several": sum(size for size in groups.values() if size > 1),
+    }
+
+
+def describe(summary_of_build: dict[str, Any]) -> str:
+    """The summary in words, for the terminal."""
+    found = Counter[str]()
+    for counts in summary_of_build["counts"].values():
+        found.update(counts)
+    share = ", ".join(
+        f"{label} {found[label]:,} of {published:,}" for label, published in PUBLISHED_COUNTS.items()
+    )
+    kind = "synthetic images" if summary_of_build["synthetic"] else "images"
+    whole = "the whole database" if summary_of_build["complete"] else "not the whole database"
+    return (
+        f"{found.total():,} {kind}, {whole}: {share}; {summary_of_build['with_mask']:,} with a mask; "
+        f"{summary_of_build['groups']:,} groups, {summary_of_build['images_in_groups_of_several']:,} images "
+        "share theirs with another"
+    )

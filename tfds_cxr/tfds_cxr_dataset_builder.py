@@ -1,0 +1,73 @@
+"""TFDS builder of the COVID-19 Radiography Database."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from cxr_keras3 import progress
+from tfds_cxr import database, download, preparation, splits
+from tfds_cxr.database import KAGGLE_HANDLE
+from tfds_cxr.labels import LABELS
+
+HOMEPAGE = f"https://www.kaggle.com/datasets/{KAGGLE_HANDLE}"
+IMAGE_SHAPE, MASK_SHAPE = (299, 299, 1), (256, 256, 1)
+
+
+class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc] -- TFDS ships no types
+    """Chest X-rays in four classes with lung masks, recovered sources and a split by patient group."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        f"Download {HOMEPAGE} and put the zip, or "
+        "the folder extracted from it, into the manual folder (--manual_dir). With an empty manual folder "
+        "the builder downloads it from Kaggle itself."
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=IMAGE_SHAPE, encoding_format="png"),
+                    "mask": tfds.features.Image(shape=MASK_SHAPE, encoding_format="png"),
+                    "has_mask": tfds.features.Scalar(np.bool_),
+                    "label": tfds.features.ClassLabel(names=LABELS),
+                    "image_id": tfds.features.Text(),
+                    "filename": tfds.features.Text(),
+                    "claimed_source": tfds.features.Text(),
+                    "claimed_url": tfds.features.Text(),
+                    "source": tfds.features.Text(),
+                    "patient_id": tfds.features.Text(),
+                    "group_id": tfds.features.Text(),
+                    "original_mode": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            homepage=HOMEPAGE,
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
+        files = database.list_files(database.find_root(_manual_dir(dl_manager)))
+        records = preparation.prepare(files, spool_dir=Path(os.fspath(self.data_path)))
+        summary = preparation.summary(records)
+        progress.say(preparation.describe(summary))
+        self.info.metadata.update(summary)
+        return {split: records.examples(split) for split in splits.SPLITS}
+
+    def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Part of TFDS's interface; `_split_generators` hands over the generators themselves."""
+        raise NotImplementedError
+
+
+def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
+    """The manual folder, or the folder that kagglehub downloads to where it is empty."""
+    try:
+        return Path(os.fspath(dl_manager.manual_dir))
+    except AssertionError:  # what TFDS raises where the folder is missing or empty
+        progress.say(f"no copy of the database in the manual folder; downloading {KAGGLE_HANDLE} from Kaggle")
+        return download.from_kaggle()
