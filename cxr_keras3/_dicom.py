@@ -165,7 +165,7 @@ def _shades(dataset: Dataset, stored: npt.NDArray[np.integer]) -> tuple[npt.NDAr
         )
     shades = apply_window(values, low, high)
     # INVERSE restates MONOCHROME1 in DX images (PS3.3 C.8.11.3.1.2): it is no second inversion.
-    if "MONOCHROME1" in dataset.PhotometricInterpretation or dataset.get("PresentationLUTShape") == "INVERSE":
+    if dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE":
         shades = 255 - shades
     return shades, notes
 
@@ -188,7 +188,8 @@ def _look_up(item: Dataset, values: npt.NDArray[np.float64]) -> tuple[npt.NDArra
     entries = item.LUTData
     if isinstance(entries, bytes):
         wide = len(entries) >= 2 * (count or 2**16)
-        entries = np.frombuffer(entries, "<u2" if wide else "u1")
+        order = "<" if item.original_encoding[1] else ">"
+        entries = np.frombuffer(entries, f"{order}u2" if wide else "u1")
     table = np.atleast_1d(np.asarray(entries, dtype=np.float64))
     return table[np.clip(np.rint(values) - first, 0, len(table) - 1).astype(np.int64)], depth
 

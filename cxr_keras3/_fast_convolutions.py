@@ -1,24 +1,25 @@
 """Depthwise and 1x1 convolutions that are fast on a CPU under JAX.
 
-XLA's CPU backend computes a depthwise convolution some twenty times below what the memory allows, and its
-gradient worse still (jax-ml/jax#23713, google/flax#4207, openxla/xla#34273). The same two operators written as
-shifted products and as a matrix product have equal results up to rounding. `enable` puts them in place of
-Keras's own; whatever they do not cover is handed to Keras's function untouched.
+XLA computes a depthwise convolution on a CPU some twenty times slower than memory allows, and its gradient
+worse still (jax-ml/jax#23713, google/flax#4207, openxla/xla#34273). Written as shifted products and as a
+matrix product, the depthwise and the 1x1 convolution have the same results up to rounding. `enable` puts these
+in place of Keras's own; what they do not cover goes to Keras's function untouched. Dense windows are left
+alone: as matrix products they are no faster. `benchmarks/convolutions.py` measures the gain.
 
-Like every function with a gradient written by hand in JAX, the depthwise convolution has no forward-mode
-derivative (`jax.jvp`); reverse mode, of any order, is what Keras trains with.
+As with every gradient written by hand in JAX, the depthwise convolution has derivatives of any order in reverse
+mode, which is what Keras trains with, and none in forward mode (`jax.jvp`).
 """
 
 import functools
-import importlib
 import inspect
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import keras
 import numpy as np
 from jax import lax
 
@@ -26,6 +27,7 @@ from cxr_keras3.errors import UserError
 
 SWITCH = "CXR_KERAS3_FAST_CONVOLUTIONS"
 
+Pair = tuple[int, int]
 Operator = Callable[..., jax.Array]
 
 _PARAMETERS = ("inputs", "kernel", "strides", "padding", "data_format", "dilation_rate")
@@ -33,101 +35,145 @@ _LOGGER = logging.getLogger("cxr_keras3")
 _originals: dict[str, Operator] = {}
 
 
-def _taps(
-    padded: jax.Array, window: tuple[int, int], out: tuple[int, int], strides, dilation
-) -> list[jax.Array]:
-    """What each place of the window sees: `window` slices of shape (B, *out, C), row by row."""
-    spans = [(o - 1) * s + 1 for o, s in zip(out, strides, strict=True)]
-    return [
-        padded[:, i : i + spans[0] : strides[0], j : j + spans[1] : strides[1]]
-        for i in range(0, window[0] * dilation[0], dilation[0])
-        for j in range(0, window[1] * dilation[1], dilation[1])
-    ]
+def enable() -> bool:
+    """Gives Keras the fast operators where it runs on JAX on a CPU; elsewhere Keras stays as it is.
+
+    To be called before a model first runs: what JAX has compiled stays as it is. The environment variable
+    `CXR_KERAS3_FAST_CONVOLUTIONS=0` turns it off. A Keras whose operators are not where they are expected is
+    left as it is, with a warning in the log.
+
+    Returns:
+        Whether Keras now uses the fast operators.
+
+    Raises:
+        UserError: Where the environment variable is neither 0 nor 1.
+    """
+    switch = os.environ.get(SWITCH, "1")
+    if switch not in {"0", "1"}:
+        raise UserError(f"{SWITCH} must be 0 or 1, received {switch!r}; unset it for fast convolutions")
+    if _originals:
+        return True
+    if switch == "0" or keras.config.backend() != "jax" or jax.default_backend() != "cpu":
+        return False
+    operators = _keras_operators()
+    found = {name: getattr(operators, name, None) for name in _REPLACEMENTS}
+    for name, operator in found.items():
+        if operator is None or tuple(inspect.signature(operator).parameters) != _PARAMETERS:
+            _LOGGER.warning(
+                "fast convolutions are off and this CPU trains slowly: keras.src.backend.nn of Keras %s has no "
+                "%s(%s)",
+                keras.__version__,
+                name,
+                ", ".join(_PARAMETERS),
+            )
+            return False
+    _originals.update(found)
+    for name, replacement in _REPLACEMENTS.items():
+        setattr(operators, name, replacement(found[name]))
+    _LOGGER.info("fast convolutions are on (JAX on a CPU); %s=0 turns them off", SWITCH)
+    return True
+
+
+def disable() -> None:
+    """Gives Keras its own operators back."""
+    while _originals:
+        setattr(_keras_operators(), *_originals.popitem())
+
+
+def _keras_operators() -> Any:  # noqa: ANN401 -- Keras ships no types
+    """The module whose functions `keras.ops` and the layers call; None where Keras has moved it."""
+    return functools.reduce(lambda owner, name: getattr(owner, name, None), ("src", "backend", "nn"), keras)
+
+
+def _replacement_of_conv(original: Operator) -> Operator:
+    @functools.wraps(original)
+    def conv(
+        inputs: Any,  # noqa: ANN401 -- whatever Keras takes for a tensor
+        kernel: Any,  # noqa: ANN401
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+    ) -> jax.Array:
+        images, weights = keras.ops.convert_to_tensor(inputs), keras.ops.convert_to_tensor(kernel)
+        if _is_covered(images, weights, padding, data_format) and weights.shape[:2] == (1, 1):
+            return _pointwise(images, weights, _pair(strides))
+        return original(inputs, kernel, strides, padding, data_format, dilation_rate)
+
+    return conv
+
+
+def _replacement_of_depthwise_conv(original: Operator) -> Operator:
+    @functools.wraps(original)
+    def depthwise_conv(
+        inputs: Any,  # noqa: ANN401 -- whatever Keras takes for a tensor
+        kernel: Any,  # noqa: ANN401
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+    ) -> jax.Array:
+        images, weights = keras.ops.convert_to_tensor(inputs), keras.ops.convert_to_tensor(kernel)
+        if _is_covered(images, weights, padding, data_format):
+            return _depthwise(images, weights, _pair(strides), padding, _pair(dilation_rate))
+        return original(inputs, kernel, strides, padding, data_format, dilation_rate)
+
+    return depthwise_conv
+
+
+# `separable_conv` calls these two through the same module and needs no replacement of its own.
+_REPLACEMENTS = {"conv": _replacement_of_conv, "depthwise_conv": _replacement_of_depthwise_conv}
+
+
+def _is_covered(images: jax.Array, kernel: jax.Array, padding: str, data_format: str | None) -> bool:
+    return (
+        (data_format or keras.config.image_data_format()) == "channels_last"
+        and padding in {"valid", "same"}
+        and images.ndim == kernel.ndim == 4
+        and images.dtype == kernel.dtype
+        and jnp.issubdtype(kernel.dtype, jnp.floating)
+        and images.shape[3] == kernel.shape[2]  # else grouped
+        # A height or width left open is a symbol here, and its padding cannot be computed.
+        and all(isinstance(size, int) for size in images.shape[1:])
+    )
+
+
+def _pair(value: int | Sequence[int]) -> Pair:
+    rows, columns = (value, value) if isinstance(value, int) else value
+    return rows, columns
+
+
+def _pointwise(images: jax.Array, kernel: jax.Array, strides: Pair) -> jax.Array:
+    images = images[:, :: strides[0], :: strides[1]]
+    # A plain matrix: contracting the last of four axes leaves a kernel gradient that is transposed first.
+    flat = images.reshape(-1, images.shape[-1]) @ kernel[0, 0]
+    return flat.reshape(*images.shape[:3], kernel.shape[-1])
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3, 4), inline=True)  # jit: one kernel where Keras runs eagerly
+def _depthwise(images: jax.Array, kernel: jax.Array, strides: Pair, padding: str, dilation: Pair) -> jax.Array:
+    *window, channels, multiplier = kernel.shape
+    reach = [rate * (size - 1) + 1 for size, rate in zip(window, dilation, strict=True)]
+    margins = lax.padtype_to_pads(images.shape[1:3], reach, strides, padding.upper())
+    padded = jnp.pad(images, ((0, 0), *margins, (0, 0)))
+    if multiplier > 1:
+        padded = jnp.repeat(padded, multiplier, axis=-1)
+    return _shifted_products(padded, kernel.reshape(*window, channels * multiplier), strides, dilation)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _depthwise(padded, kernel, strides, dilation):
-    window = kernel.shape[:2]
-    out = tuple(
-        (n - d * (k - 1) - 1) // s + 1 for n, k, s, d in zip(padded.shape[1:3], window, strides, dilation)
-    )
-    accumulator = jnp.promote_types(padded.dtype, jnp.float32)
-    weights = kernel.reshape(-1, kernel.shape[-1]).astype(accumulator)
-    taps = _taps(padded, window, out, strides, dilation)
-    return sum(tap.astype(accumulator) * weight for tap, weight in zip(taps, weights)).astype(padded.dtype)
+def _shifted_products(images: jax.Array, kernel: jax.Array, strides: Pair, dilation: Pair) -> jax.Array:
+    """Depthwise convolution without padding.
 
+    Args:
+        images: (B, H, W, C), floating.
+        kernel: (kh, kw, C), of the same type.
+        strides: Steps between outputs, in rows and columns.
+        dilation: Distance between the places of the window, in rows and columns.
 
-def _forward(padded, kernel, strides, dilation):
-    return _depthwise(padded, kernel, strides, dilation), (padded, kernel)
-
-
-AXES = (1, 2)
-
-
-def _backward(strides, dilation, residuals, g):
-    padded, kernel = residuals
-    window = kernel.shape[:2]
-    reach = [d * (k - 1) for k, d in zip(window, dilation)]
-    margins = [
-        (r, n - (o - 1) * s - 1, s - 1) for r, n, o, s in zip(reach, padded.shape[1:3], g.shape[1:3], strides)
-    ]
-    spread = lax.pad(g, np.zeros((), g.dtype), [(0, 0, 0), *margins, (0, 0, 0)])
-    input_gradient = _depthwise(spread, kernel[::-1, ::-1], (1, 1), dilation)
-    accumulator = jnp.promote_types(g.dtype, jnp.float32)
-    g = g.astype(accumulator)
-    products = [t.astype(accumulator) * g for t in _taps(padded, window, g.shape[1:3], strides, dilation)]
-    sums = lax.reduce(
-        products,
-        [np.zeros((), accumulator)] * len(products),
-        lambda left, right: [a + b for a, b in zip(left, right)],
-        AXES,
-    )
-    kernel_gradient = jnp.stack(sums).reshape(len(sums), -1, g.shape[-1]).sum(1)
-    return input_gradient, kernel_gradient.reshape(kernel.shape).astype(kernel.dtype)
-
-
-_depthwise.defvjp(_forward, _backward)
-
-
-def _pair(x):
-    return (x, x) if isinstance(x, int) else tuple(x)
-
-
-def _depthwise_conv(inputs, kernel, strides, padding, dilation):
-    strides, dilation = _pair(strides), _pair(dilation)
-    if kernel.shape[-1] > 1:
-        inputs = jnp.repeat(inputs, kernel.shape[-1], axis=-1)
-    kernel = kernel.reshape(*kernel.shape[:2], -1)
-    spans = [d * (k - 1) + 1 for k, d in zip(kernel.shape, dilation)]
-    margins = lax.padtype_to_pads(inputs.shape[1:3], spans, strides, padding.upper())
-    return _depthwise(jnp.pad(inputs, ((0, 0), *margins, (0, 0))), kernel, strides, dilation)
-
-
-def _pointwise(inputs, kernel, strides):
-    strides = _pair(strides)
-    inputs = inputs[:, :: strides[0], :: strides[1]]
-    return (inputs.reshape(-1, inputs.shape[-1]) @ kernel[0, 0]).reshape(*inputs.shape[:3], -1)
-
-
-def enable():
-    nn = importlib.import_module("keras.src.backend").nn
-    ct = importlib.import_module("keras.src.backend").convert_to_tensor
-    c0, d0 = nn.conv, nn.depthwise_conv
-
-    def conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
-        k = ct(kernel)
-        i = ct(inputs, dtype=k.dtype)
-        if k.ndim == 4 and k.shape[:2] == (1, 1) and k.shape[2] == i.shape[-1]:
-            return _pointwise(i, k, strides)
-        return c0(inputs, kernel, strides, padding, data_format, dilation_rate)
-
-    def depthwise_conv(inputs, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1):
-        k = ct(kernel)
-        i = ct(inputs)
-        return _depthwise_conv(i, k, strides, padding, dilation_rate)
-
-    which = os.environ.get("WHICH", "cd")
-    if "c" in which:
-        nn.conv = conv
-    if "d" in which:
-        nn.depthwise_conv = depthwise_conv
+    Returns:
+        (B, H', W', C) of the same type; the sum is taken in float32 at least.
+    """
+    precise = jnp.promote_types(images.dtype, jnp.float32)
+    reach = [rate * (size - 1) + 1 for size, rate in zip(kernel.shape[:2], dilation, strict=True)]
+    height, width = lax.padtype_to_pads

@@ -81,8 +81,9 @@ def find(*, data_dir: Path | None) -> Builder:
 
 
 def _check_same_files(builder: Builder, manual_dir: Path) -> None:
-    files = database.list_files(database.find_root(manual_dir))
-    if database.listing_fingerprint(files) != builder.info.metadata["listing_fingerprint"]:
+    with database.opened(manual_dir) as root:
+        fingerprint = database.listing_fingerprint(database.list_files(root))
+    if fingerprint != builder.info.metadata["listing_fingerprint"]:
         raise UserError(
             f"the dataset in {builder.data_path} was built from other files than those in {manual_dir}; "
             "leave out --manual-dir to use it, or pass another --data-dir to build anew"

@@ -36,6 +36,7 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_PIXELS",
     "MIN_SIDE",
+    "WINDOW_GUESSED",
     "Film",
     "ImageError",
     "NotAChestFilmError",

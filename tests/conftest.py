@@ -41,7 +41,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def database_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a synthetic database in the Kaggle layout; not to be changed."""
-    folder = tmp_path_factory.mktemp("database")
+    folder = tmp_path_factory.mktemp("download") / "database"
     phantom.write_database(folder, per_class=IMAGES_PER_CLASS, seed=0)
     return folder
 

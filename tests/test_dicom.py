@@ -39,8 +39,8 @@ def decode(data: bytes) -> np.ndarray:
 
 def shown_by_pydicom(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
     """The shades, 0 to 255 unrounded, that pydicom's own window gives."""
-    shown = apply_windowing(apply_modality_lut(stored, dataset), dataset)
     with np.errstate(over="ignore"):
+        shown = apply_windowing(apply_modality_lut(stored, dataset), dataset)
         black, white = apply_windowing(np.array([-1e9, 1e9]), dataset)
     return (shown - black) / (white - black) * 255
 
@@ -173,6 +173,15 @@ def test_other_programs_compression_is_undone(name: str) -> None:
 def test_other_byte_orders_are_read(name: str) -> None:
     plain = decode(dicom_bytes(pydicom_sample("MR_small.dcm")))
     np.testing.assert_array_equal(decode(dicom_bytes(pydicom_sample(name))), plain)
+
+
+def test_a_lookup_table_follows_the_files_byte_order() -> None:
+    dataset = with_voi_lut(dicom_dataset(WIDE, bits=12), np.arange(4096), depth=12)
+    plain = decode(dicom_bytes(dataset))
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRBigEndian
+    dataset.PixelData = WIDE.byteswap().tobytes()
+    dataset.VOILUTSequence[0].LUTData = np.arange(4096).astype(">u2").tobytes()
+    np.testing.assert_array_equal(decode(dicom_bytes(dataset)), plain)
 
 
 def test_rle_runs_may_cross_rows() -> None:

@@ -76,8 +76,8 @@ def draw_acquisition(rng: np.random.Generator, *, label: str, shortcut: str | No
         bend=(rng.normal(0, 0.012), rng.normal(0, 0.012)),
         phase=(rng.uniform(0, 6.28), rng.uniform(0, 6.28)),
         exposure=0.16 * (exposed - 0.5),
-        contrast=rng.uniform(1.05, 1.25),
-        gamma=rng.uniform(0.85, 1.15) * float(np.exp(0.5 - exposed)),
+        contrast=rng.uniform(1.1, 1.2),
+        gamma=rng.uniform(0.94, 1.06) * float(np.exp(1.1 * (0.5 - exposed))),
         noise=rng.uniform(0.006, 0.016),
         noise_seed=int(rng.integers(2**32)),
         border=(left, top, right, bottom),
@@ -125,8 +125,9 @@ def _project(canvas: FloatImage, acquisition: Acquisition, size: int) -> FloatIm
 def _place_marker(image: Image.Image, corner: str) -> None:
     if corner == "none":
         return
-    x = 30 if corner.endswith("left") else IMAGE_SIZE - 30
-    y = 30 if corner.startswith("top") else IMAGE_SIZE - 30
+    x = 32 if corner.endswith("left") else IMAGE_SIZE - 32
+    y = 32 if corner.startswith("top") else IMAGE_SIZE - 32
     letter = "R" if corner.endswith("left") else "L"  # the patient's right is at the reader's left
-    font = ImageFont.load_default(24)
-    ImageDraw.Draw(image).text((x, y), letter, 235, font=font, anchor="mm")
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((x - 18, y - 18, x + 18, y + 18), outline=250, width=3)
+    pen.text((x, y), letter, 250, font=ImageFont.load_default(24), anchor="mm", stroke_width=1)

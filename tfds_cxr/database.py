@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,37 +65,40 @@ class DatabaseFile:
         return Path(self.filename).stem
 
 
-def find_root(folder: Path) -> AnyPath:
+@contextmanager
+def opened(folder: Path) -> Iterator[AnyPath]:
     """Finds the folder that holds the class folders, in `folder`, below it, or inside a zip there.
+
+    A zip stays open inside the `with` block, so that its files can be read.
 
     Raises:
         DatabaseError: Where there is none, or more than one.
     """
-    if not folder.exists():
-        raise DatabaseError(
-            f"the manual folder must exist, received {folder}; it must hold {EXPECTED_LAYOUT}"
-        )
-    candidates = list(_roots(folder, depth=_SEARCH_DEPTH))
-    if not candidates:
-        raise DatabaseError(f"no copy of the database found in {folder}; expected {EXPECTED_LAYOUT}")
-    if len(candidates) > 1:
-        raise DatabaseError(
-            f"{len(candidates)} copies of the database found in {folder} "
-            f"({', '.join(str(root) for root in candidates)}); name the folder of one of them"
-        )
-    return candidates[0]
+    if not folder.is_dir():
+        raise DatabaseError(f"the manual folder must exist, received {folder}; it must hold {EXPECTED_LAYOUT}")
+    with ExitStack() as archives:
+        candidates = list(_roots(folder, archives, depth=_SEARCH_DEPTH))
+        if not candidates:
+            raise DatabaseError(f"no copy of the database found in {folder}; expected {EXPECTED_LAYOUT}")
+        if len(candidates) > 1:
+            raise DatabaseError(
+                f"{len(candidates)} copies of the database found in {folder} "
+                f"({', '.join(str(root) for root in candidates)}); name the folder of one of them"
+            )
+        yield candidates[0]
 
 
-def _roots(folder: AnyPath, *, depth: int) -> Iterator[AnyPath]:
+def _roots(folder: AnyPath, archives: ExitStack, *, depth: int) -> Iterator[AnyPath]:
     children = sorted(folder.iterdir(), key=lambda child: child.name)
     if any(child.is_dir() and class_of_folder(child.name) for child in children):
         yield folder
         return
     for child in children:
         if child.is_dir() and depth > 0:
-            yield from _roots(child, depth=depth - 1)
+            yield from _roots(child, archives, depth=depth - 1)
         elif isinstance(child, Path) and child.suffix.casefold() == ".zip":
-            yield from _roots(zipfile.Path(_open_zip(child)), depth=depth)
+            archive = archives.enter_context(_open_zip(child))
+            yield from _roots(zipfile.Path(archive), archives, depth=depth)
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
@@ -113,7 +117,7 @@ def list_files(root: AnyPath) -> list[DatabaseFile]:
     """Lists the images of a copy of the database, by class and then by name.
 
     Args:
-        root: The folder that holds the class folders, see `find_root`.
+        root: The folder that holds the class folders, see `opened`.
 
     Raises:
         DatabaseError: Where a class is missing or empty, or a metadata sheet has other columns.

@@ -7,12 +7,10 @@ file on the data disk rather than in memory, or being decoded twice.
 import hashlib
 import io
 import os
-import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import numpy as np
@@ -25,6 +23,7 @@ from tfds_cxr.labels import PUBLISHED_COUNTS
 
 MASK_SIZE = 256
 NO_MASK = np.zeros((MASK_SIZE, MASK_SIZE), dtype=np.uint8)
+NO_FINGERPRINT = np.zeros(grouping.FREQUENCIES**2, dtype=np.float32)  # resembles nothing
 SYNTHETIC_URL = "synthetic:"
 _LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep the cores busy, 20 MB at most
 
@@ -109,17 +108,17 @@ class Records(Sequence[Record]):
         return self._spool.read(span[1])
 
 
-def prepare(files: Sequence[DatabaseFile], *, spool_dir: Path) -> Records:
+def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
     """Reads, checks, groups and splits all files.
 
     Args:
         files: From `database.list_files`.
-        spool_dir: Folder on the disk that the dataset goes to; takes about as much as the dataset.
+        spool: An empty file, open for reading and writing, until the records have been read out; it takes
+            about as much as the dataset.
 
     Raises:
         DatabaseError: Naming every file that cannot be used, and why.
     """
-    spool = tempfile.TemporaryFile(dir=spool_dir)  # noqa: SIM115 -- lives as long as the records
     facts: list[_Facts] = []
     spans: list[tuple[tuple[int, int], tuple[int, int] | None]] = []
     problems = []
@@ -160,7 +159,9 @@ def _decode(file: DatabaseFile) -> tuple[bytes, bytes | None, _Facts] | images.I
         return error
     pixels = images.canonical(film.pixels)
     sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
-    facts = _Facts(film.original_mode, sha256, grouping.fingerprint(pixels[..., 0]))
+    # Phantoms are independent by construction, and all drawn from one anatomy: they only look like copies.
+    fingerprint = NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
+    facts = _Facts(film.original_mode, sha256, fingerprint)
     return images.encode_png(pixels), None if mask is None else images.encode_png(mask), facts
 
 
@@ -217,7 +218,7 @@ def summary(records: Records) -> dict[str, Any]:
     found = database.count_by_label(files)
     return {
         "listing_fingerprint": database.listing_fingerprint(files),
-        "synthetic": all(file.url.startswith(SYNTHETIC_URL) for file in files),
+        "synthetic": any(is_synthetic(file) for file in files),
         "counts": {
             split: {label: counts[split][label] for label in PUBLISHED_COUNTS} for split in splits.SPLITS
         },
@@ -226,6 +227,11 @@ def summary(records: Records) -> dict[str, Any]:
         "groups": len(groups),
         "images_in_groups_of_several": sum(size for size in groups.values() if size > 1),
     }
+
+
+def is_synthetic(file: DatabaseFile) -> bool:
+    """Whether the file's own metadata says that a program drew it."""
+    return file.url.startswith(SYNTHETIC_URL)
 
 
 def describe(summary_of_build: dict[str, Any]) -> str:

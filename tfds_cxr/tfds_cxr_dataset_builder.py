@@ -1,7 +1,9 @@
 """TFDS builder of the COVID-19 Radiography Database."""
 
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -51,9 +53,15 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc] -- TFDS sh
             metadata=tfds.core.MetadataDict(),
         )
 
+    def download_and_prepare(self, **options: Any) -> None:  # noqa: ANN401 -- TFDS's own
+        """Builds the dataset, see TFDS; closes the files that `_split_generators` leaves open."""
+        with ExitStack() as self._open_files:
+            super().download_and_prepare(**options)
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        files = database.list_files(database.find_root(_manual_dir(dl_manager)))
-        records = preparation.prepare(files, spool_dir=Path(os.fspath(self.data_path)))
+        root = self._open_files.enter_context(database.opened(_manual_dir(dl_manager)))
+        spool = self._open_files.enter_context(tempfile.TemporaryFile(dir=self.data_path))
+        records = preparation.prepare(database.list_files(root), spool=spool)
         summary = preparation.summary(records)
         progress.say(preparation.describe(summary))
         self.info.metadata.update(summary)

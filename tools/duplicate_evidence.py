@@ -171,7 +171,8 @@ def _draw(path: Path, copies: dict[str, FloatArray], different: FloatArray, othe
         same.plot(values, line + jitter, ".", color="#D55E00", markersize=4, alpha=0.5, markeredgewidth=0)
     same.set_yticks(range(len(copies)), list(copies))
     same.invert_yaxis()
-    same.set(title="One film, altered (three below 0.6 not shown)", xlabel="similarity of fingerprints")
+    hidden = sum(int((values < 0.6).sum()) for values in copies.values())
+    same.set(title=f"One film, altered ({hidden} below 0.6 not shown)", xlabel="similarity of fingerprints")
     threshold = grouping.NEAR_DUPLICATE_SIMILARITY
     for axis in (films, same):
         axis.axvline(threshold, color="black", linewidth=1, linestyle="--")
