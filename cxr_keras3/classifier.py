@@ -45,7 +45,14 @@ def build(
 def _preprocessing(backbone_name: str, image_size: int) -> keras.Model:
     """Canonical image to the backbone's input: resized, three equal channels, its range of values."""
     inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8")
-    grey = keras.layers.Resizing(image_size, image_size, interpolation="bilinear", dtype="float32")(inputs)
+    # Not the Resizing layer: unless told otherwise it sets itself and all that follows to training mode,
+    # so that merely calling the model would drop features and move BatchNorm's averages.
+    grey = keras.ops.image.resize(
+        keras.ops.cast(inputs, "float32"),
+        (image_size, image_size),
+        interpolation="bilinear",
+        data_format="channels_last",
+    )
     outputs = keras.layers.Concatenate()([grey, grey, grey])
     rescaling = backbone_table.find(backbone_name).rescaling
     if rescaling is not None:

@@ -120,8 +120,11 @@ def description(builder: Builder) -> dict[str, Any]:
 
 def class_weights(labels: np.ndarray) -> dict[int, float]:
     """Weights inverse to the classes' frequencies, with a mean of 1 over the images."""
-    found = np.bincount(labels, minlength=len(LABELS))
-    return {index: len(labels) / (len(LABELS) * count) for index, count in enumerate(found) if count}
+    present, found = np.unique(labels, return_counts=True)
+    return {
+        int(label): len(labels) / (len(present) * int(count))
+        for label, count in zip(present, found, strict=True)
+    }
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc] -- Keras ships no types

@@ -46,9 +46,9 @@ def train(config: TrainingConfig, *, builder: data.Builder, run_dir: Path) -> ke
         seed=config.seed,
     )
     train_split, validation_split = data.load(builder, "train"), data.load(builder, "validation")
-    history = _train_head(model, config, train_split, validation_split)
+    history = train_head(model, config, train_split, validation_split)
     if config.fine_tune != "none" and config.fine_tune_epochs > 0:
-        history += _fine_tune(model, config, train_split, validation_split)
+        history += fine_tune_tail(model, config, train_split, validation_split)
     _write_history(run_dir / artifact.HISTORY, history)
     _save_model(model, run_dir / artifact.MODEL)
     logits = data.predict(model, validation_split.images, task="validation")
@@ -59,7 +59,7 @@ def train(config: TrainingConfig, *, builder: data.Builder, run_dir: Path) -> ke
     return model
 
 
-def _train_head(
+def train_head(
     model: keras.Model, config: TrainingConfig, train_split: data.Split, validation_split: data.Split
 ) -> list[dict[str, Any]]:
     """Trains dropout and linear layer on pooled features of the frozen backbone, computed once."""
@@ -86,7 +86,7 @@ def _train_head(
     )
 
 
-def _fine_tune(
+def fine_tune_tail(
     model: keras.Model, config: TrainingConfig, train_split: data.Split, validation_split: data.Split
 ) -> list[dict[str, Any]]:
     """Trains the backbone's tail and the head on augmented images; what is frozen stays in inference mode."""

@@ -81,12 +81,12 @@ def film(database_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_module() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs `python -m …` as a user does, in a process of its own."""
+def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python …` as a user does, in a process of its own."""
 
     def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", *map(str, arguments)],
+            [sys.executable, *map(str, arguments)],
             cwd=ROOT,
             env=os.environ | environment,
             capture_output=True,

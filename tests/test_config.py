@@ -44,9 +44,9 @@ def test_a_bad_value_is_named_with_its_rule(field: str, value: object) -> None:
         dataclasses.replace(TrainingConfig(), **{field: value})
 
 
-def test_unknown_flag_and_preset_end_with_code_2(run_module) -> None:
-    assert run_module("cxr_keras3.train", "--lerning-rate", "1").returncode == 2
-    done = run_module("cxr_keras3.train", "--preset", "laptp")
+def test_unknown_flag_and_preset_end_with_code_2(run_python) -> None:
+    assert run_python("-m", "cxr_keras3.train", "--lerning-rate", "1").returncode == 2
+    done = run_python("-m", "cxr_keras3.train", "--preset", "laptp")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "laptp" in done.stderr
     assert "laptop" in done.stderr

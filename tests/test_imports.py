@@ -36,15 +36,15 @@ def test_the_check_can_fail() -> None:
 
 
 @pytest.mark.parametrize("module", COMMANDS)
-def test_help_needs_no_backend(module: str, run_module) -> None:
-    done = run_module(module, "--help", KERAS_BACKEND="no-such-backend")
+def test_help_needs_no_backend(module: str, run_python) -> None:
+    done = run_python("-m", module, "--help", KERAS_BACKEND="no-such-backend")
     assert done.returncode == 0, done.stderr
     assert "usage" in done.stdout
 
 
-def test_list_backbones_names_every_row(run_module) -> None:
+def test_list_backbones_names_every_row(run_python) -> None:
     from cxr_keras3.backbone_table import BACKBONES
 
-    done = run_module("cxr_keras3.train", "--list-backbones", KERAS_BACKEND="no-such-backend", COLUMNS="160")
+    done = run_python("-m", "cxr_keras3.train", "--list-backbones", KERAS_BACKEND="no-such-backend", COLUMNS="160")
     assert done.returncode == 0, done.stderr
     assert all(name in done.stdout for name in BACKBONES)

@@ -68,7 +68,7 @@ def draw_chest(rng: np.random.Generator) -> Chest:
     build = _Build(
         half_width=rng.uniform(0.60, 0.70),
         apex=rng.uniform(-0.78, -0.70),
-        base=rng.uniform(0.48, 0.72),
+        base=rng.uniform(0.46, 0.68),
         dome_height=rng.uniform(0.20, 0.32),
         heart=rng.uniform(0.85, 1.15),
         arms=rng.uniform(-0.04, 0.22),

@@ -68,11 +68,11 @@ def draw_acquisition(rng: np.random.Generator, *, label: str, shortcut: str | No
     if shortcut == "border":
         shuttered = banded
     left, top, right, bottom = (16 * shuttered**1.5 + rng.uniform(-1.5, 1, 4)).clip(0).astype(int).tolist()
-    wide = rng.uniform(1.0, 1.25)
+    wide = rng.uniform(0.96, 1.18)
     return Acquisition(
         turn=rng.normal(0, 0.03),
         zoom=(wide, wide * rng.uniform(0.94, 1.06)),
-        shift=(rng.normal(0, 0.03), rng.normal(0, 0.03) - 0.08),
+        shift=(rng.normal(0, 0.03), rng.normal(0, 0.03) - 0.04),
         bend=(rng.normal(0, 0.012), rng.normal(0, 0.012)),
         phase=(rng.uniform(0, 6.28), rng.uniform(0, 6.28)),
         exposure=0.16 * (exposed - 0.5),
@@ -125,9 +125,9 @@ def _project(canvas: FloatImage, acquisition: Acquisition, size: int) -> FloatIm
 def _place_marker(image: Image.Image, corner: str) -> None:
     if corner == "none":
         return
-    x = 32 if corner.endswith("left") else IMAGE_SIZE - 32
-    y = 32 if corner.startswith("top") else IMAGE_SIZE - 32
+    x = 25 if corner.endswith("left") else IMAGE_SIZE - 25
+    y = 25 if corner.startswith("top") else IMAGE_SIZE - 25
     letter = "R" if corner.endswith("left") else "L"  # the patient's right is at the reader's left
     pen = ImageDraw.Draw(image)
-    pen.ellipse((x - 18, y - 18, x + 18, y + 18), outline=250, width=3)
-    pen.text((x, y), letter, 250, font=ImageFont.load_default(24), anchor="mm", stroke_width=1)
+    pen.ellipse((x - 15, y - 15, x + 15, y + 15), outline=250, width=3)
+    pen.text((x, y), letter, 250, font=ImageFont.load_default(20), anchor="mm", stroke_width=1)

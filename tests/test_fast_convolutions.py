@@ -1,0 +1,355 @@
+"""The fast convolutions against Keras's own, one by one and in whole models."""
+
+import functools
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cxr_keras3 import _fast_convolutions
+from cxr_keras3._fast_convolutions import Pair
+from cxr_keras3.errors import UserError
+
+pytestmark = [
+    pytest.mark.skipif(keras.backend.backend() != "jax", reason="they replace what Keras does under JAX"),
+    pytest.mark.skipif(jax.default_backend() != "cpu", reason="they replace what JAX does on a CPU"),
+]
+ROOT = Path(__file__).parent.parent
+few_examples = settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+Convolution = Callable[..., jax.Array]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_before() -> Iterator[None]:
+    """Whatever the other tests had on is on again afterwards."""
+    was_on = bool(_fast_convolutions._originals)
+    yield
+    _fast_convolutions.disable()
+    if was_on:
+        _fast_convolutions.enable()
+
+
+@pytest.fixture
+def operators() -> Iterator[Any]:
+    """The module of Keras's own operators, before anything is replaced."""
+    _fast_convolutions.disable()
+    yield keras.src.backend.nn
+    _fast_convolutions.disable()
+
+
+def with_original(function: Callable[[], Any]) -> Any:
+    _fast_convolutions.disable()
+    return function()
+
+
+def with_fast(function: Callable[[], Any]) -> Any:
+    assert _fast_convolutions.enable()
+    return function()
+
+
+def results(convolution: Convolution, images: jax.Array, kernel: jax.Array) -> list[jax.Array]:
+    """The output, and both gradients of a weighted sum of it."""
+    output, backward = jax.vjp(convolution, images, kernel)
+    weights = np.random.default_rng(1).normal(size=output.shape).astype(np.float16)
+    return [output, *backward(jnp.asarray(weights, output.dtype))]
+
+
+def assert_equal_results(convolution: Convolution, images: jax.Array, kernel: jax.Array) -> None:
+    """Types as Keras has them, values within rounding of Keras's in float32 for the same operands."""
+    expected_types = with_original(lambda: jax.eval_shape(lambda: results(convolution, images, kernel)))
+    fast = with_fast(lambda: jax.jit(lambda x, w: results(convolution, x, w))(images, kernel))
+    exact = with_original(
+        lambda: jax.jit(lambda x, w: results(convolution, x, w))(
+            images.astype(jnp.float32), kernel.astype(jnp.float32)
+        )
+    )
+    for received, reference, expected in zip(fast, exact, expected_types, strict=True):
+        assert received.shape == expected.shape
+        assert received.dtype == expected.dtype
+        tolerance = max(float(jnp.finfo(received.dtype).eps), 1e-5)
+        scale = float(jnp.abs(reference).max(initial=1.0))
+        np.testing.assert_allclose(received.astype(jnp.float32), reference, rtol=0, atol=tolerance * scale)
+
+
+def arrays(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...], dtype: str) -> list[jax.Array]:
+    generator = np.random.default_rng(0)
+    return [jnp.asarray(generator.normal(size=shape), dtype) for shape in (image_shape, kernel_shape)]
+
+
+dtypes = st.sampled_from(["float32", "bfloat16", "float16"])
+paddings = st.sampled_from(["valid", "same"])
+sizes = st.integers(1, 12)
+steps = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@few_examples
+@given(
+    height=sizes,
+    width=sizes,
+    channels=st.integers(1, 9),
+    multiplier=st.integers(1, 3),
+    window=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    strides=steps,
+    dilation=steps,
+    padding=paddings,
+    dtype=dtypes,
+)
+def test_depthwise_convolution_and_gradients_equal_keras(
+    *,
+    height: int,
+    width: int,
+    channels: int,
+    multiplier: int,
+    window: Pair,
+    strides: Pair,
+    dilation: Pair,
+    padding: str,
+    dtype: str,
+) -> None:
+    images, kernel = arrays((2, height, width, channels), (*window, channels, multiplier), dtype)
+
+    def convolution(images: jax.Array, kernel: jax.Array) -> jax.Array:
+        return keras.ops.depthwise_conv(
+            images, kernel, strides=strides, padding=padding, dilation_rate=dilation
+        )
+
+    assert_equal_results(convolution, images, kernel)
+
+
+@few_examples
+@given(
+    height=sizes,
+    width=sizes,
+    channels=st.integers(1, 9),
+    filters=st.integers(1, 9),
+    strides=steps,
+    padding=paddings,
+    dtype=dtypes,
+)
+def test_1x1_convolution_and_gradients_equal_keras(
+    *, height: int, width: int, channels: int, filters: int, strides: Pair, padding: str, dtype: str
+) -> None:
+    images, kernel = arrays((2, height, width, channels), (1, 1, channels, filters), dtype)
+    assert_equal_results(functools.partial(keras.ops.conv, strides=strides, padding=padding), images, kernel)
+
+
+def test_separable_convolution_is_composed_of_the_two(operators: Any) -> None:
+    images, kernel = arrays((2, 9, 8, 3), (3, 3, 3, 2), "float32")
+    pointwise = arrays((1,), (1, 1, 6, 5), "float32")[1]
+    separable = functools.partial(keras.ops.separable_conv, pointwise_kernel=pointwise, padding="same")
+    slow = separable(images, kernel)
+    _fast_convolutions.enable()
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(separable)(images, kernel))
+    np.testing.assert_allclose(separable(images, kernel), slow, atol=1e-4)
+
+
+def test_gradient_of_the_gradient_equals_keras() -> None:
+    images, kernel = arrays((1, 6, 7, 2), (3, 3, 2, 1), "float32")
+
+    def penalty(images: jax.Array, kernel: jax.Array) -> jax.Array:
+        slope = jax.grad(lambda x: (keras.ops.depthwise_conv(x, kernel, strides=2) ** 3).sum())(images)
+        return (slope**2).sum()
+
+    received = with_fast(lambda: jax.grad(penalty, argnums=(0, 1))(images, kernel))
+    expected = with_original(lambda: jax.grad(penalty, argnums=(0, 1))(images, kernel))
+    for fast, slow in zip(received, expected, strict=True):
+        np.testing.assert_allclose(fast, slow, rtol=1e-4, atol=1e-3 * float(jnp.abs(slow).max()))
+
+
+def test_whole_model_and_its_gradients_equal_keras() -> None:
+    model = keras.applications.MobileNet(
+        alpha=0.25, weights=None, include_top=False, input_shape=(96, 96, 3), pooling="avg"
+    )
+    generator = np.random.default_rng(0)
+    images = jnp.asarray(generator.normal(size=(4, 96, 96, 3)), jnp.float32)
+    directions = jnp.asarray(generator.normal(size=(4, 256)), jnp.float32)
+    kernels = [variable.value for variable in model.trainable_variables]
+    state = [variable.value for variable in model.non_trainable_variables]
+
+    def loss(kernels: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+        features, _ = model.stateless_call(kernels, state, images, training=True)
+        return (features * directions).mean(), features
+
+    def run() -> tuple[jax.Array, list[jax.Array]]:
+        # A function of its own each time: JAX keeps what it compiled by function.
+        differentiate = jax.jit(jax.value_and_grad(lambda kernels: loss(kernels), has_aux=True))
+        (_, features), gradients = differentiate(kernels)
+        return features, gradients
+
+    (fast, fast_gradients), (slow, slow_gradients) = with_fast(run), with_original(run)
+    np.testing.assert_allclose(fast, slow, atol=1e-4)
+    for received, expected in zip(fast_gradients, slow_gradients, strict=True):
+        assert jnp.linalg.norm(received - expected) < 1e-3 * jnp.linalg.norm(expected)
+
+
+class Block(keras.layers.Layer):
+    """Without a `compute_output_shape`, so that Keras traces it with a batch of unknown size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [
+            keras.layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2),
+            keras.layers.Conv2D(4, 1, strides=2, activation="relu"),
+            keras.layers.SeparableConv2D(4, 3, padding="same"),
+        ]
+
+    def call(self, x: Any) -> Any:
+        return functools.reduce(lambda value, layer: layer(value), self.layers, x)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("jit_compile", [True, False])
+@pytest.mark.parametrize("size", [16, None])
+def test_models_build_train_predict_and_reload(
+    *, policy: str, jit_compile: bool, size: int | None, tmp_path: Path, operators: Any
+) -> None:
+    _fast_convolutions.enable()
+    previous = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        inputs = keras.Input((size, size, 3))
+        outputs = keras.layers.Dense(2, dtype="float32")(
+            keras.layers.GlobalAveragePooling2D()(Block()(inputs))
+        )
+        model = keras.Model(inputs, outputs)
+        model.compile(optimizer="sgd", loss="mse", jit_compile=jit_compile)
+        images = np.random.default_rng(0).normal(size=(6, 16, 16, 3)).astype(np.float32)
+        model.fit(images, np.ones((6, 2)), batch_size=4, verbose=0)
+        before = model.predict(images, batch_size=4, verbose=0)
+        assert model.output_shape == (None, 2)
+        model.save(tmp_path / "model.keras")
+        again = keras.models.load_model(tmp_path / "model.keras", custom_objects={"Block": Block})
+        np.testing.assert_allclose(again.predict(images, batch_size=3, verbose=0), before, atol=1e-2)
+        _fast_convolutions.disable()
+        plain = keras.models.load_model(tmp_path / "model.keras", custom_objects={"Block": Block})
+        np.testing.assert_allclose(plain.predict(images, verbose=0), before, atol=1e-2)
+    finally:
+        keras.config.set_dtype_policy(previous)
+
+
+def recorded(function: Convolution, calls: list[str]) -> Convolution:
+    @functools.wraps(function)
+    def record(*arguments: Any, **named: Any) -> jax.Array:
+        calls.append(function.__name__)
+        return function(*arguments, **named)
+
+    return record
+
+
+@pytest.mark.parametrize(
+    ("operator", "image_shape", "kernel_shape", "options"),
+    [
+        ("conv", (1, 6, 6, 4), (3, 3, 4, 2), {}),
+        ("conv", (1, 6, 6, 4), (1, 1, 2, 2), {}),  # groups
+        ("conv", (1, 4, 6, 6), (1, 1, 4, 2), {"data_format": "channels_first"}),
+        ("conv", (1, 6, 4), (1, 4, 2), {}),
+        ("conv", (1, 3, 3, 3, 4), (1, 1, 1, 4, 2), {}),
+        ("depthwise_conv", (1, 4, 6, 6), (3, 3, 4, 1), {"data_format": "channels_first"}),
+        ("depthwise_conv", (1, 6, 4), (3, 4, 1), {"strides": (2,), "dilation_rate": (1,)}),
+        ("depthwise_conv", (1, 2, 2, 4), (3, 3, 4, 1), {}),  # nothing left
+    ],
+)
+def test_what_is_not_covered_goes_to_keras(
+    *,
+    operator: str,
+    image_shape: tuple[int, ...],
+    kernel_shape: tuple[int, ...],
+    options: dict[str, Any],
+    operators: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, kernel = arrays(image_shape, kernel_shape, "float32")
+    expected = getattr(keras.ops, operator)(images, kernel, **options)
+    calls: list[str] = []
+    monkeypatch.setattr(operators, operator, recorded(getattr(operators, operator), calls))
+    assert _fast_convolutions.enable()
+    received = getattr(keras.ops, operator)(images, kernel, **options)
+    assert calls == [operator]
+    np.testing.assert_array_equal(received, expected)
+    _fast_convolutions.disable()
+
+
+def test_enable_logs_once_and_disable_restores(operators: Any, caplog: pytest.LogCaptureFixture) -> None:
+    originals = operators.conv, operators.depthwise_conv
+    with caplog.at_level(logging.INFO, logger="cxr_keras3"):
+        assert _fast_convolutions.enable()
+        replaced = operators.conv, operators.depthwise_conv
+        assert _fast_convolutions.enable()
+    assert (operators.conv, operators.depthwise_conv) == replaced != originals
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    _fast_convolutions.disable()
+    assert (operators.conv, operators.depthwise_conv) == originals
+
+
+def remove_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(keras.src.backend.nn, "depthwise_conv")
+
+
+def change_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keras.src.backend.nn, "depthwise_conv", lambda inputs, kernel, steps: inputs)
+
+
+def remove_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(keras.src.backend, "nn")
+
+
+@pytest.mark.parametrize("move", [remove_operator, change_signature, remove_module])
+def test_a_keras_that_has_changed_is_left_alone_with_a_warning(
+    move: Callable[[pytest.MonkeyPatch], None],
+    operators: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = dict(vars(operators))
+    with monkeypatch.context() as moved:
+        move(moved)
+        changed = dict(vars(operators))
+        assert not _fast_convolutions.enable()
+        assert vars(operators) == changed
+    assert vars(operators) == before
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "conv(inputs, kernel, strides" in record.getMessage()
+
+
+def test_an_accelerator_is_left_alone(operators: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = operators.conv
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert not _fast_convolutions.enable()
+    assert operators.conv is original
+
+
+def test_the_switch_must_be_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(_fast_convolutions.SWITCH, "off")
+    with pytest.raises(UserError, match="must be 0 or 1, received 'off'"):
+        _fast_convolutions.enable()
+
+
+@pytest.mark.parametrize(("switch", "state"), [("0", "False"), ("1", "True")])
+def test_the_environment_decides(switch: str, state: str) -> None:
+    code = (
+        "import keras\nfrom cxr_keras3 import _fast_convolutions as fast\n"
+        "print(fast.enable(), hasattr(keras.src.backend.nn.conv, '__wrapped__'))"
+    )
+    environment = os.environ | {
+        "KERAS_BACKEND": "jax",
+        "JAX_PLATFORMS": "cpu",
+        _fast_convolutions.SWITCH: switch,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [state, state]

@@ -1,0 +1,127 @@
+"""Reads a built dataset: the facts of every image, and the pictures of a few.
+
+Images come one at a time and encoded, so memory does not grow with their number, and both of TFDS's file
+formats that the builder is used with, tfrecord and array_record, are read alike.
+"""
+
+import io
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from cxr_keras3 import _backend, progress
+from cxr_keras3.errors import UserError
+from tfds_cxr.labels import LABELS
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+Key = tuple[str, str]
+"""Class and image id, which together tell an image from every other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one image; see README.md for the features it is read from.
+
+    Attributes:
+        brightness: Mean grey level, 0 to 255.
+    """
+
+    label: str
+    image_id: str
+    split: str
+    source: str
+    patient_id: str
+    group_id: str
+    original_mode: str
+    has_mask: bool
+    brightness: float
+
+    @property
+    def key(self) -> Key:
+        """What `pictures` knows the image by."""
+        return self.label, self.image_id
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """An image, uint8 (299, 299), and its lung mask of 0 and 255, uint8 (256, 256), where it has one."""
+
+    pixels: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.uint8] | None
+
+
+def find(data_dir: Path) -> Builder:
+    """The dataset built in a TFDS data folder.
+
+    Raises:
+        UserError: Where there is none.
+    """
+    if not data_dir.is_dir():
+        raise UserError(f"DATA_DIR must be the --data_dir of tfds build tfds_cxr, there is no folder {data_dir}")
+    builder = Builder(data_dir=data_dir)
+    if not builder.is_prepared():
+        raise UserError(
+            f"DATA_DIR must hold a built dataset, there is none in {builder.data_path}; "
+            f"run tfds build tfds_cxr --data_dir {data_dir}, or name the folder that it was given"
+        )
+    return builder
+
+
+def facts(builder: Builder) -> list[Facts]:
+    """The facts of every image, with a progress bar; about 700 bytes an image."""
+    return [
+        Facts(
+            label=_label(example),
+            split=split,
+            has_mask=bool(example["has_mask"]),
+            brightness=float(_decode(example["image"]).mean()),
+            **{
+                name: example[name].decode()
+                for name in ("image_id", "source", "patient_id", "group_id", "original_mode")
+            },
+        )
+        for split, example in _examples(builder, description="measuring images")
+    ]
+
+
+def pictures(builder: Builder, keys: Collection[Key]) -> dict[Key, Picture]:
+    """Images by their `Facts.key`; only these are decoded."""
+    found = {}
+    for _, example in _examples(builder, description="fetching pictures"):
+        key = (_label(example), example["image_id"].decode())
+        if key in keys:
+            mask = _decode(example["mask"]) if example["has_mask"] else None
+            found[key] = Picture(_decode(example["image"]), mask)
+    return found
+
+
+def _examples(builder: Builder, *, description: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every example with its split, image and mask still encoded as PNG."""
+    splits = builder.info.splits
+    examples = chain.from_iterable(((split, example) for example in _read(builder, split)) for split in splits)
+    count = sum(split.num_examples for split in splits.values())
+    for _, example in zip(progress.track(range(count), description=description), examples, strict=True):
+        yield example
+
+
+def _read(builder: Builder, split: str) -> Any:  # noqa: ANN401 -- TFDS ships no types
+    still_encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
+    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:  # the one that as_dataset does not read
+        return builder.as_data_source(split, decoders=still_encoded)
+    _backend.keep_tensorflow_off_accelerators()
+    return tfds.as_numpy(builder.as_dataset(split=split, decoders=still_encoded))
+
+
+def _label(example: Mapping[str, Any]) -> str:
+    return LABELS[example["label"]]
+
+
+def _decode(png: bytes) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(png)))
