@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # loading a model imports Keras; reading a manifest must not
 
 SCHEMA_VERSION = 1
 MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
+RUNS = Path("runs")
 PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
     "shape": [IMAGE_SIZE, IMAGE_SIZE, 1],
@@ -110,6 +111,21 @@ def load_manifest(run_dir: Path) -> Manifest:
     if manifest.input != INPUT_CONTRACT:
         raise UserError(f"{path} states an input other than {INPUT_CONTRACT}; use the version that wrote it")
     return manifest
+
+
+def latest_run(runs: Path = RUNS) -> Path:
+    """The finished run in a folder of runs that was created last.
+
+    Raises:
+        UserError: Where there is none.
+    """
+    finished = [path.parent for path in runs.glob(f"*/{MANIFEST}")]
+    if not finished:
+        raise UserError(
+            f"no finished run found in {runs.absolute()}; train one with python -m cxr_keras3.train, "
+            "or name a run folder with --model"
+        )
+    return max(finished, key=lambda run_dir: load_manifest(run_dir).created)
 
 
 def load_model(run_dir: Path) -> "keras.Model":

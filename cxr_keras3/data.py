@@ -127,7 +127,7 @@ def class_weights(labels: np.ndarray) -> dict[int, float]:
     }
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc] -- Keras ships no types
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
     """Feeds shuffled batches to `Model.fit`: inputs (batch_size, …) and one-hot float32 (batch_size, classes).
 
     Order and augmentation depend on (seed, epoch, position) alone. What does not fill a batch is left for
@@ -164,7 +164,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc] -- Keras ships no ty
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """One-hot float32 (N, classes) of int (N,) labels."""
-    return np.eye(len(LABELS), dtype=np.float32)[labels]
+    return np.asarray(np.eye(len(LABELS), dtype=np.float32)[labels])
 
 
 def predict(model: keras.Model, images: np.ndarray, *, batch_size: int = 32, task: str) -> np.ndarray:

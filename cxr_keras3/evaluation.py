@@ -14,13 +14,14 @@ import numpy as np
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from cxr_keras3 import artifact, data, metrics
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 SCHEMA_VERSION = 1
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.csv", "report.html"
 
 
 def evaluate(
-    model: keras.Model, manifest: artifact.Manifest, builder: data.Builder, *, split: str, output_dir: Path
+    model: keras.Model, manifest: artifact.Manifest, builder: Builder, *, split: str, output_dir: Path
 ) -> dict[str, Any]:
     """Scores a split and writes `metrics.json`, `predictions.csv` and `report.html`.
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of them")
-    parser.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder")
+    parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
     parser.add_argument(
         "--output", type=Path, help="write to this .csv or .jsonl file rather than to the terminal"
     )
@@ -44,11 +44,13 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"--output must end in .csv or .jsonl, received {options.output}")
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
 
-    artifact.load_manifest(options.model)
+    run_dir = options.model or artifact.latest_run()
+    artifact.load_manifest(run_dir)
+    progress.say(f"model: {run_dir}")
     _backend.select(options.backend)
     from cxr_keras3 import inference  # noqa: PLC0415 -- only now is the backend chosen
 
-    predictor = inference.load(options.model)
+    predictor = inference.load(run_dir)
     scored = zip(progress.track(files, description="scoring"), predictor.predict(files), strict=True)
     predictions = [prediction for _, prediction in scored]
     rejected = [prediction for prediction in predictions if not prediction.accepted]

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
 
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
     started = dt.datetime.now(dt.UTC)
-    run_dir = options.run_dir or Path("runs") / f"{started:%Y%m%d-%H%M%S}-{config.backbone}"
+    run_dir = options.run_dir or artifact.RUNS / f"{started:%Y%m%d-%H%M%S}-{config.backbone}"
     builder = data.prepare(data_dir=options.data_dir, manual_dir=options.manual_dir)
     model = training.train(config, builder=builder, run_dir=run_dir)
     results = evaluation.evaluate(

@@ -15,12 +15,13 @@ from cxr_keras3 import artifact, backbones, classifier, data, metrics, progress
 from cxr_keras3.config import TrainingConfig
 from cxr_keras3.errors import UserError
 from tfds_cxr.labels import LABELS
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 WARMUP_SHARE = 0.1  # of the steps; the head is trained, so a short one keeps the backbone from a first jolt
 GRADIENT_NORM = 1.0
 
 
-def train(config: TrainingConfig, *, builder: data.Builder, run_dir: Path) -> keras.Model:
+def train(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> keras.Model:
     """Trains a model and writes its run folder, all but the evaluation.
 
     Args:
@@ -162,7 +163,7 @@ def _fit(
     return _rows(stage, fitted.history)
 
 
-class _Progress(keras.callbacks.Callback):  # type: ignore[misc] -- Keras ships no types
+class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Moves a progress bar and prints a line an epoch."""
 
     def __init__(self, shown: Progress, task: TaskID) -> None:
@@ -205,7 +206,7 @@ def _save_model(model: keras.Model, path: Path) -> None:
 
 
 def _manifest(
-    config: TrainingConfig, builder: data.Builder, name: str, validation: Mapping[str, Any]
+    config: TrainingConfig, builder: Builder, name: str, validation: Mapping[str, Any]
 ) -> artifact.Manifest:
     return artifact.Manifest(
         schema_version=artifact.SCHEMA_VERSION,

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder")
+    parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
     )
@@ -26,14 +26,15 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
 
-    artifact.load_manifest(options.model)
+    run_dir = options.model or artifact.latest_run()
+    artifact.load_manifest(run_dir)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
-    progress.say(f"starting Keras on {options.backend}")
+    progress.say(f"model: {run_dir}; starting Keras on {options.backend}")
     _backend.select(options.backend)
     from cxr_keras3 import inference  # noqa: PLC0415 -- only now is the backend chosen
     from demo import app  # noqa: PLC0415
 
-    app.launch(inference.load(options.model), host=options.host, port=options.port)
+    app.launch(inference.load(run_dir), host=options.host, port=options.port)
     return 0
 
 

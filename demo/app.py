@@ -47,6 +47,7 @@ def build(predictor: Predictor) -> gr.Blocks:
         """Scores a chest X-ray: the film as the model sees it, the four probabilities, and a remark."""
         return score(predictor, file)
 
+    page: gr.Blocks
     with gr.Blocks(title="Chest X-ray", analytics_enabled=False) as page:
         gr.Markdown(f"# Chest X-ray\n{NOTICE}")
         if predictor.manifest.data["synthetic"]:

@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score
 
 from cxr_keras3 import artifact, classifier, data, evaluation, metrics, training
 from cxr_keras3.errors import UserError
+from cxr_keras3.images import canonical, decode
 from tests.conftest import TINY
 from tfds_cxr.labels import LABELS
 
@@ -91,15 +92,18 @@ def test_a_finished_run_is_not_overwritten(run_dir: Path, data_dir: Path) -> Non
     assert (run_dir / "manifest.json").read_bytes() == before
 
 
-def test_a_few_images_can_be_learnt_by_heart() -> None:
-    """Four images, one of each class: if these cannot be overfitted, labels and images have come apart."""
-    generator = np.random.default_rng(0)
-    images = np.repeat(generator.integers(0, 256, (4, 1, 1, 1), dtype=np.uint8), 299 * 299).reshape(4, 299, 299, 1)
-    images, labels = np.repeat(images, 8, axis=0), np.repeat(np.arange(4), 8)
+@pytest.mark.shared_data
+def test_the_head_learns_real_films_by_heart(shared_data: Path) -> None:
+    """If forty films cannot be overfitted on real ImageNet features, labels and images have come apart."""
+    root = shared_data / "radiography_299_sample" / "COVID-19_Radiography_Dataset"
+    files = [file for label in LABELS for file in sorted((root / label / "images").iterdir())[:10]]
+    images = np.stack([canonical(decode(file).pixels) for file in files])
+    labels = np.repeat(np.arange(4), 10)
+    weights = shared_data / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
     model = classifier.build(
-        "mobilenet_025", weights="none", image_size=64, class_count=4, dropout=0.0, seed=0
+        "mobilenet_025", weights=str(weights), image_size=96, class_count=4, dropout=0.0, seed=0
     )
-    config = dataclasses.replace(TINY, head_epochs=150, head_learning_rate=0.1, dropout=0.0)
+    config = dataclasses.replace(TINY, head_epochs=150, head_learning_rate=0.03, dropout=0.0)
     split = data.Split(images, labels, labels.astype(str), labels.astype(str), labels.astype(str))
     training.train_head(model, config, split, split)
     predicted = data.predict(model, images, task="learnt by heart").argmax(axis=1)

@@ -138,14 +138,15 @@ def _soft_tissue(build: _Build, rng: np.random.Generator) -> FloatImage:
     for side in SIDES:
         outline = [*_NECK_AND_SHOULDER, (outer[0], 0.3), outer, (inner[0], 1.3), inner, *_ARMPIT]
         layer.polygon(np.array(outline) * (side * build.scale, 1), 255)
-    body: FloatImage = trunk + 0.64 * layer.image(softness=10) * (1 - np.clip(trunk, 0, 1))
+    body = trunk + 0.64 * layer.image(softness=10) * (1 - np.clip(trunk, 0, 1))
     if rng.random() < 0.5:
         weight, low = rng.uniform(0.05, 0.16), rng.uniform(0.28, 0.45)
         height = np.where(low > Y, 0.4, 0.22).astype(np.float32)
         for side in SIDES:
             squared = ((X - side * 0.42) / 0.3) ** 2 + ((Y - low) / height) ** 2
             body += weight * np.sqrt(np.clip(1 - squared, 0, 1))
-    return body
+    tissue: FloatImage = body.astype(np.float32, copy=False)
+    return tissue
 
 
 def _bones(build: _Build, rng: np.random.Generator) -> FloatImage:

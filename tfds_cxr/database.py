@@ -89,7 +89,7 @@ def opened(folder: Path) -> Iterator[AnyPath]:
 
 
 def _roots(folder: AnyPath, archives: ExitStack, *, depth: int) -> Iterator[AnyPath]:
-    children = sorted(folder.iterdir(), key=lambda child: child.name)
+    children: list[AnyPath] = sorted(folder.iterdir(), key=lambda child: child.name)
     if any(child.is_dir() and class_of_folder(child.name) for child in children):
         yield folder
         return

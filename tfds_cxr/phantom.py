@@ -32,6 +32,20 @@ from tfds_cxr._phantom_exposure import (
 from tfds_cxr._phantom_findings import add_finding
 from tfds_cxr.labels import LABELS
 
+__all__ = [
+    "IMAGE_SIZE",
+    "MASK_SIZE",
+    "SHORTCUTS",
+    "add_finding",
+    "contact_sheet",
+    "draw",
+    "draw_acquisition",
+    "draw_chest",
+    "expose",
+    "lung_mask",
+    "write_database",
+]
+
 DATABASE_FOLDER = "COVID-19_Radiography_Dataset"
 PHANTOM_URL = "synthetic://tfds_cxr.phantom"
 

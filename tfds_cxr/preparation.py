@@ -27,7 +27,8 @@ NO_FINGERPRINT = np.zeros(grouping.FREQUENCIES**2, dtype=np.float32)  # resemble
 SYNTHETIC_URL = "synthetic:"
 _LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep the cores busy, 20 MB at most
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

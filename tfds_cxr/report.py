@@ -7,37 +7,37 @@ import argparse
 import base64
 import hashlib
 import io
-import statistics
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jinja2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
+from scipy.ndimage import binary_erosion
 
 from cxr_keras3 import progress
 from cxr_keras3.errors import UserError, run_command
 from tfds_cxr.database import natural_key
 from tfds_cxr.labels import LABELS, PUBLISHED_COUNTS
+from tfds_cxr.provenance import UNKNOWN
 
 if TYPE_CHECKING:
-    from tfds_cxr.survey import Facts, Picture
+    from tfds_cxr.survey import Facts, Key, Picture
+
+Item = TypeVar("Item")
 
 SAMPLES_PER_CLASS = 6
-LARGEST_GROUPS = 6
-"""Groups shown, of those with a known person and of those without."""
+GROUPS_OF_A_KIND = 6  # shown of those with a known person, and of those without
 SHOWN_OF_GROUP = 6
-THUMBNAIL_SIZE = 224  # pixels a side, twice what the page shows them at, for fine screens
-OUTLINE = (255, 176, 0)
+OUTLINE_COLOUR = (255, 176, 0)
 BRIGHTNESS_BINS = 32
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the page."""
+    """Reads the dataset and writes the page."""
     parser = argparse.ArgumentParser(
         prog="python -m tfds_cxr.report",
         description=__doc__,
@@ -48,16 +48,193 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.out.is_dir():
         raise UserError(f"OUT must be a file, {options.out} is a folder; add a name such as dataset.html")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow greets with a page of notices
     from tfds_cxr import survey  # noqa: PLC0415 -- --help answers without it
 
     builder = survey.find(options.data_dir)
     facts = survey.facts(builder)
-    samples, groups = choose_samples(facts), choose_groups(facts)
-    keys = {fact.key for chosen in (*samples.values(), *(g for kind in groups.values() for g in kind)) for fact in chosen}
+    samples = choose_samples(facts)
+    persons, copies = (choose_groups(facts, person_known=known) for known in (True, False))
+    chosen = {fact.key for group in (*samples.values(), *persons, *copies) for fact in group[:SHOWN_OF_GROUP]}
+    page = render(
+        description={
+            "version": str(builder.version),
+            "file_format": builder.info.file_format.value,
+            "size": str(builder.info.dataset_size),
+            **builder.info.metadata,
+        },
+        facts=facts,
+        samples=samples,
+        persons=persons,
+        copies=copies,
+        pictures=survey.pictures(builder, chosen),
+    )
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text("", encoding="utf-8")
+    options.out.write_text(page, encoding="utf-8")
     progress.say(f"report: {options.out}")
     return 0
+
+
+def render(
+    *,
+    description: Mapping[str, Any],
+    facts: Sequence["Facts"],
+    samples: Mapping[str, Sequence["Facts"]],
+    persons: Sequence[Sequence["Facts"]],
+    copies: Sequence[Sequence["Facts"]],
+    pictures: Mapping["Key", "Picture"],
+) -> str:
+    """The page, with its pictures inside.
+
+    Args:
+        description: Version, file format and size of the dataset, and the metadata of its build.
+        facts: Of every image.
+        samples: Images to show, by class.
+        persons: Groups to show that hold images of a known person.
+        copies: Groups to show in which no person is known.
+        pictures: At least those that are shown.
+    """
+    template = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfds_cxr", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("report.html")
+    sizes = Counter(Counter(fact.group_id for fact in facts).values())
+    return template.render(
+        about=description,
+        images=len(facts),
+        published=PUBLISHED_COUNTS,
+        classes=by_class(facts),
+        sources=by_source(facts),
+        splits=list(description["counts"]),
+        source_oracle=source_oracle(facts),
+        claims=_claims(facts),
+        persons_known=len({(fact.source, fact.patient_id) for fact in facts if fact.patient_id}),
+        groups_by_size=sorted(sizes.items()),
+        groups_in_several_splits=_groups_in_several_splits(facts),
+        samples=samples,
+        persons=persons,
+        copies=copies,
+        shown_of_group=SHOWN_OF_GROUP,
+        plain={key: _data_uri(picture.pixels) for key, picture in pictures.items()},
+        outlined={key: _data_uri(_outlined(picture)) for key, picture in pictures.items()},
+    )
+
+
+def choose_samples(facts: Sequence["Facts"]) -> dict[str, list["Facts"]]:
+    """A few images of each class: its sources in turn, images with a mask first, else by a fixed draw."""
+    samples = {}
+    for label in LABELS:
+        by_source = defaultdict(list)
+        for fact in sorted(facts, key=_draw):
+            if fact.label == label:
+                by_source[fact.source].append(fact)
+        samples[label] = _in_turn(by_source.values())[:SAMPLES_PER_CLASS]
+    return samples
+
+
+def _draw(fact: "Facts") -> tuple[bool, bytes]:
+    return not fact.has_mask, hashlib.sha256(fact.image_id.encode()).digest()
+
+
+def choose_groups(facts: Sequence["Facts"], *, person_known: bool) -> list[list["Facts"]]:
+    """The largest groups of several images, of each class in turn.
+
+    Args:
+        facts: Of every image.
+        person_known: Whether to take the groups with a known person, or those without.
+    """
+    groups = defaultdict(list)
+    for fact in sorted(facts, key=lambda fact: (LABELS.index(fact.label), natural_key(fact.image_id))):
+        groups[fact.group_id].append(fact)
+    of_label = defaultdict(list)
+    for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].group_id)):
+        if len(group) > 1 and any(fact.patient_id for fact in group) == person_known:
+            of_label[group[0].label].append(group)
+    return _in_turn(of_label.values())[:GROUPS_OF_A_KIND]
+
+
+def _in_turn(lists: Iterable[Sequence[Item]]) -> list[Item]:
+    """The first of each list, then the second of each, and so on; the longest list goes first."""
+    longest_first = sorted(lists, key=len, reverse=True)
+    turns = range(len(longest_first[0])) if longest_first else ()
+    return [items[turn] for turn in turns for items in longest_first if turn < len(items)]
+
+
+def by_class(facts: Sequence["Facts"]) -> dict[str, dict[str, Any]]:
+    """Counts and brightness of each class's images; a class without images is left out."""
+    rows = {}
+    for label in LABELS:
+        of_class = [fact for fact in facts if fact.label == label]
+        if of_class:
+            brightness = [fact.brightness for fact in of_class]
+            histogram, _ = np.histogram(brightness, bins=BRIGHTNESS_BINS, range=(0, 256))
+            rows[label] = {
+                "images": len(of_class),
+                "with_mask": sum(fact.has_mask for fact in of_class),
+                "modes": Counter(fact.original_mode for fact in of_class).most_common(),
+                "groups": len({fact.group_id for fact in of_class}),
+                "persons": len({(fact.source, fact.patient_id) for fact in of_class if fact.patient_id}),
+                "quartiles": np.percentile(brightness, (25, 50, 75)).tolist(),
+                "histogram": (histogram / len(of_class)).tolist(),
+            }
+    return rows
+
+
+def by_source(facts: Sequence["Facts"]) -> list[dict[str, Any]]:
+    """Images of each class, source and split: a row for each class and source, the largest first."""
+    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for fact in facts:
+        counts[fact.label, fact.source][fact.split] += 1
+    ordered = sorted(counts.items(), key=lambda item: (LABELS.index(item[0][0]), -item[1].total(), item[0]))
+    return [
+        {"label": label, "source": source, "splits": splits, "images": splits.total()}
+        for (label, source), splits in ordered
+    ]
+
+
+def source_oracle(facts: Sequence["Facts"]) -> dict[str, float]:
+    """Accuracies of naming the largest class: of all images, and of the images of each source.
+
+    The second is what one attains who recognises an image's source and knows nothing of disease.
+    """
+    labels_of_source: dict[str, Counter[str]] = defaultdict(Counter)
+    for fact in facts:
+        labels_of_source[fact.source][fact.label] += 1
+    largest_class = max(Counter(fact.label for fact in facts).values())
+    largest_of_sources = sum(max(labels.values()) for labels in labels_of_source.values())
+    return {"largest_class": largest_class / len(facts), "by_source": largest_of_sources / len(facts)}
+
+
+def _claims(facts: Sequence["Facts"]) -> tuple[int, int]:
+    """How many images the metadata's URL names the recovered source of, and how many have one."""
+    known = [fact for fact in facts if fact.source != UNKNOWN]
+    return sum(fact.claimed_source == fact.source for fact in known), len(known)
+
+
+def _groups_in_several_splits(facts: Sequence["Facts"]) -> int:
+    splits = defaultdict(set)
+    for fact in facts:
+        splits[fact.group_id].add(fact.split)
+    return sum(len(of_group) > 1 for of_group in splits.values())
+
+
+def _outlined(picture: "Picture") -> np.ndarray:
+    """The image in colour, with the outline of the lung mask drawn in where there is one."""
+    rgb = np.repeat(picture.pixels[..., np.newaxis], 3, axis=2)
+    if picture.mask is not None:
+        size = picture.pixels.shape[::-1]
+        inside = np.asarray(Image.fromarray(picture.mask).resize(size, Image.Resampling.NEAREST)) > 0
+        rgb[inside & ~binary_erosion(inside, iterations=2)] = OUTLINE_COLOUR
+    return rgb
+
+
+def _data_uri(pixels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=80, subsampling=0)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ formats that the builder is used with, tfrecord and array_record, are read alike
 import io
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ from tfds_cxr.tfds_cxr_dataset_builder import Builder
 Key = tuple[str, str]
 """Class and image id, which together tell an image from every other."""
 
+_TEXTS = ("image_id", "claimed_source", "source", "patient_id", "group_id", "original_mode")
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -36,6 +37,7 @@ class Facts:
     label: str
     image_id: str
     split: str
+    claimed_source: str
     source: str
     patient_id: str
     group_id: str
@@ -64,7 +66,9 @@ def find(data_dir: Path) -> Builder:
         UserError: Where there is none.
     """
     if not data_dir.is_dir():
-        raise UserError(f"DATA_DIR must be the --data_dir of tfds build tfds_cxr, there is no folder {data_dir}")
+        raise UserError(
+            f"DATA_DIR must be the --data_dir of tfds build tfds_cxr, there is no folder {data_dir}"
+        )
     builder = Builder(data_dir=data_dir)
     if not builder.is_prepared():
         raise UserError(
@@ -75,24 +79,21 @@ def find(data_dir: Path) -> Builder:
 
 
 def facts(builder: Builder) -> list[Facts]:
-    """The facts of every image, with a progress bar; about 700 bytes an image."""
+    """The facts of every image of the dataset."""
     return [
         Facts(
             label=_label(example),
             split=split,
             has_mask=bool(example["has_mask"]),
             brightness=float(_decode(example["image"]).mean()),
-            **{
-                name: example[name].decode()
-                for name in ("image_id", "source", "patient_id", "group_id", "original_mode")
-            },
+            **{name: example[name].decode() for name in _TEXTS},
         )
         for split, example in _examples(builder, description="measuring images")
     ]
 
 
 def pictures(builder: Builder, keys: Collection[Key]) -> dict[Key, Picture]:
-    """Images by their `Facts.key`; only these are decoded."""
+    """The images with the given `Facts.key`; only these are decoded."""
     found = {}
     for _, example in _examples(builder, description="fetching pictures"):
         key = (_label(example), example["image_id"].decode())
@@ -105,10 +106,12 @@ def pictures(builder: Builder, keys: Collection[Key]) -> dict[Key, Picture]:
 def _examples(builder: Builder, *, description: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every example with its split, image and mask still encoded as PNG."""
     splits = builder.info.splits
-    examples = chain.from_iterable(((split, example) for example in _read(builder, split)) for split in splits)
-    count = sum(split.num_examples for split in splits.values())
-    for _, example in zip(progress.track(range(count), description=description), examples, strict=True):
-        yield example
+    with progress.bar() as bar:
+        task = bar.add_task(description, total=sum(split.num_examples for split in splits.values()))
+        for split in splits:
+            for example in _read(builder, split):
+                yield split, example
+                bar.advance(task)
 
 
 def _read(builder: Builder, split: str) -> Any:  # noqa: ANN401 -- TFDS ships no types

@@ -19,11 +19,11 @@ HOMEPAGE = f"https://www.kaggle.com/datasets/{KAGGLE_HANDLE}"
 IMAGE_SHAPE, MASK_SHAPE = (299, 299, 1), (256, 256, 1)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc] -- TFDS ships no types
+class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS ships no types
     """Chest X-rays in four classes with lung masks, recovered sources and a split by patient group."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release: images, masks, recovered sources, groups, split by group."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"Download {HOMEPAGE} and put the zip, or "
         "the folder extracted from it, into the manual folder (--manual_dir). With an empty manual folder "
