@@ -1,9 +1,14 @@
 """The page's functions without a browser, and its API over HTTP."""
 
 import json
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -19,15 +24,30 @@ def predictor(run_dir: Path) -> inference.Predictor:
 
 
 @pytest.fixture(scope="module")
-def client(predictor: inference.Predictor) -> Iterator[Client]:
-    page = app.build(predictor)
-    _, address, _ = page.launch(
-        server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, max_file_size=app.UPLOAD_LIMIT
-    )
-    connected = Client(address, verbose=False)
-    yield connected
-    connected.close()
-    page.close()
+def client(run_dir: Path) -> Iterator[Client]:
+    """A client of `python -m demo`, started as a user starts it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "demo", "--model", str(run_dir), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        connected = connect(f"http://127.0.0.1:{port}", server)
+        yield connected
+        connected.close()
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+
+
+def connect(address: str, server: subprocess.Popen) -> Client:
+    for _ in range(120):
+        assert server.poll() is None, "the server ended by itself"
+        try:
+            return Client(address, verbose=False)
+        except httpx.HTTPError:  # not yet listening
+            time.sleep(1)
+    raise TimeoutError(address)
 
 
 def test_a_film_gives_four_probabilities(predictor: inference.Predictor, film: Path) -> None:
