@@ -49,6 +49,9 @@ def database_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data_dir(database_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The TFDS data folder with the dataset built from `database_dir`."""
+    from cxr_keras3 import _backend
+
+    _backend.select(os.environ["KERAS_BACKEND"])  # as every command does before it imports what needs Keras
     from cxr_keras3 import data
 
     folder = tmp_path_factory.mktemp("tfds")

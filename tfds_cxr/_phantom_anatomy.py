@@ -150,19 +150,19 @@ def _soft_tissue(build: _Build, rng: np.random.Generator) -> FloatImage:
 
 
 def _bones(build: _Build, rng: np.random.Generator) -> FloatImage:
-    back, front, spine, girdle = Layer(), Layer(), Layer(), Layer()
+    back, front, girdle = Layer(), Layer(), Layer()
     spacing = (0.62 - build.apex) / rng.uniform(9.0, 10.0)
     width, drop = rng.uniform(0.040, 0.052), rng.uniform(0.34, 0.46)
     for number in range(-5, 16):
         head = build.apex - 0.02 + number * spacing
-        _draw_vertebra(spine, head, spacing)
+        _draw_vertebra(back, head, spacing)
         if 0 <= number < 12:
             _draw_rib_pair(back, front, build, head=head, width=width, drop=drop + 0.012 * number)
     for side in SIDES:
         _draw_shoulder(girdle, build, side=side, lift=rng.uniform(-0.05, 0.06))
     rim = 1 + 0.6 * np.clip(np.abs(X) / build.half_width, 0, 1) ** 4
     ribs = rim * (0.12 * back.image() + 0.07 * front.image())
-    column = 0.09 * np.clip(1 - (np.abs(X) / 0.12) ** 4, 0, 1) + 0.09 * spine.image(softness=2)
+    column = 0.09 * np.clip(1 - (np.abs(X) / 0.12) ** 4, 0, 1)
     density = rng.uniform(0.8, 1.15)
     return np.float32(density) * (ribs + column + 0.17 * girdle.image()).astype(np.float32, copy=False)
 
@@ -182,12 +182,12 @@ def _draw_rib_pair(
 
 def _draw_vertebra(layer: Layer, top: float, height: float) -> None:
     bottom, middle = top + 0.8 * height, top + 0.4 * height
-    layer.polygon([(-0.085, top), (0.085, top), (0.085, bottom), (-0.085, bottom)], 130)
+    layer.polygon([(-0.085, top), (0.085, top), (0.085, bottom), (-0.085, bottom)], 95)
     for end in (top, bottom):
-        layer.line([(-0.085, end), (0.085, end)], 0.012, 220)
+        layer.line([(-0.085, end), (0.085, end)], 0.012, 160)
     for side in SIDES:
-        layer.ellipse(side * 0.055, middle, 0.016, 0.024, 255)
-    layer.ellipse(0, middle + 0.3 * height, 0.012, 0.03, 255)
+        layer.ellipse(side * 0.055, middle, 0.016, 0.024, 190)
+    layer.ellipse(0, middle + 0.3 * height, 0.012, 0.03, 190)
 
 
 def _draw_shoulder(layer: Layer, build: _Build, *, side: int, lift: float) -> None:
@@ -208,15 +208,15 @@ def _draw_shoulder(layer: Layer, build: _Build, *, side: int, lift: float) -> No
 
 def _gas(build: _Build, rng: np.random.Generator) -> FloatImage:
     """Negative attenuation of the trachea, the main bronchi and, in most, gas in the stomach."""
-    airways, stomach = Layer(), Layer()
+    layer = Layer()
     carina = (0.012, -0.24)
-    airways.line([(0, -1.25), (0.0, -0.7), carina], 0.075, 255)
-    airways.line([carina, (-0.13, -0.11)], 0.05, 200)
-    airways.line([carina, (0.16, -0.12)], 0.045, 200)
-    amount = rng.uniform(0.1, 0.3) * (rng.random() < 0.6)
-    x, y = rng.uniform(0.25, 0.42), build.base - build.dome_height + rng.uniform(0.15, 0.22)
-    stomach.ellipse(x, y, rng.uniform(0.05, 0.14), rng.uniform(0.03, 0.07), 255)
-    return -0.16 * airways.image(softness=4) - np.float32(amount) * stomach.image(softness=4)
+    layer.line([(0, -1.25), (0.0, -0.7), carina], 0.075, 140)
+    layer.line([carina, (-0.13, -0.11)], 0.05, 110)
+    layer.line([carina, (0.16, -0.12)], 0.045, 110)
+    if rng.random() < 0.6:
+        x, y = rng.uniform(0.25, 0.42), build.base - build.dome_height + rng.uniform(0.15, 0.22)
+        layer.ellipse(x, y, rng.uniform(0.05, 0.14), rng.uniform(0.03, 0.07), int(rng.integers(80, 256)))
+    return np.float32(-0.3) * layer.image(softness=4)
 
 
 def _vessels(build: _Build, rng: np.random.Generator) -> FloatImage:

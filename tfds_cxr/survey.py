@@ -119,7 +119,8 @@ def _read(builder: Builder, split: str) -> Any:  # noqa: ANN401 -- TFDS ships no
     if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:  # the one that as_dataset does not read
         return builder.as_data_source(split, decoders=still_encoded)
     _backend.keep_tensorflow_off_accelerators()
-    return tfds.as_numpy(builder.as_dataset(split=split, decoders=still_encoded))
+    uncached = tfds.ReadConfig(try_autocache=False)  # each image is read once; TFDS would keep them all
+    return tfds.as_numpy(builder.as_dataset(split=split, decoders=still_encoded, read_config=uncached))
 
 
 def _label(example: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
     """Chest X-rays in four classes with lung masks, recovered sources and a split by patient group."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release: images, masks, recovered sources, groups, split by group."}
+    RELEASE_NOTES: ClassVar = {"1.0.0": "First release: images, masks, recovered sources, split by group."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"Download {HOMEPAGE} and put the zip, or "
         "the folder extracted from it, into the manual folder (--manual_dir). With an empty manual folder "
