@@ -228,7 +228,7 @@ def _vessels(build: _Build, rng: np.random.Generator) -> FloatImage:
     tips = np.stack([side * hilum[0], hilum[1] - 0.03 * (side > 0) + 0.11 * direction], axis=1)
     for x, y in tips[[4, 12]].tolist():
         layer.ellipse(x, y, 0.04, rng.uniform(0.06, 0.1), 110)
-    width = rng.uniform(0.016, 0.032, 16)
+    width = rng.uniform(0.014, 0.028, 16)
     while width.size:
         length = rng.uniform(0.03, 0.1, width.size)
         path = [tips]

@@ -6,6 +6,7 @@ writes a small database of drawn images, lung masks and metadata sheets, to try 
 test it without the real images. The class is seen in the lungs only; pose, exposure, collimation
 and side marker vary independently of it, unless `--shortcut` plants one of them as a clue, which an
 audit of a trained classifier must then find. No phantom says anything about patients.
+`--contact-sheet docs/images/phantom.png --seed 1` draws the picture in the documentation.
 """
 
 import argparse
