@@ -38,12 +38,8 @@ def quickstart(session: nox.Session) -> None:
         f"python -m cxr_keras3.predict --model {run} {film}",
     ):
         session.run(*command.split())
-    session.log(
-        "All of this was on synthetic images: it shows that the program works, not how well it diagnoses."
-    )
-    session.log(
-        f"The run: {run}   Its report: {run / 'evaluation' / 'report.html'}   Serve it: python -m nox -s demo"
-    )
+    session.log("All of this was on synthetic images: it shows that the program works, not how well it diagnoses.")
+    session.log(f"The run: {run}   Its report: {run / 'evaluation' / 'report.html'}   Serve it: python -m nox -s demo")
 
 
 @nox.session(venv_location=".venv", default=False)

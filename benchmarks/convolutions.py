@@ -90,9 +90,7 @@ def rows(model_name: str, measurements: Measurements) -> list[str]:
     """The table's rows for one model: a task each, then every contender's figure and the fast one's ratios."""
     lines = []
     for task in TASKS:
-        by_contender = {
-            contender: values for (done, contender), values in measurements.items() if done == task
-        }
+        by_contender = {contender: values for (done, contender), values in measurements.items() if done == task}
         fast = by_contender["fast"]
         cells = [spread(values, 0 if min(values) > 20 else 1) for values in by_contender.values()]
         for contender, values in by_contender.items():

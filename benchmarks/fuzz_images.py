@@ -54,9 +54,7 @@ def main() -> int:
         slowest = max(slowest, (time.perf_counter() - start, kind, seed))
     print(f"{'file':20} {'film':>8} {'refused':>8} {'damaged':>8} {'DEFECT':>8}")
     for kind, counts in sorted(outcomes.items()):
-        print(
-            f"{kind:20} " + " ".join(f"{counts[name]:8}" for name in ("film", "refused", "damaged", "DEFECT"))
-        )
+        print(f"{kind:20} " + " ".join(f"{counts[name]:8}" for name in ("film", "refused", "damaged", "DEFECT")))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"slowest {slowest[0]:.2f} s ({slowest[1]}, seed {slowest[2]}); peak memory {peak} MiB")
     print("\n".join(defects))

@@ -29,6 +29,8 @@ def select(name: str) -> None:
         raise UserError(f"the backend {name} is not installed; python -m pip install 'cxr_keras3[{name}]'")
     os.environ["KERAS_BACKEND"] = name
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow greets with a page of notices
+    if name != "tensorflow":
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it only reads data then; silences one more notice
     import keras  # noqa: PLC0415 -- reads KERAS_BACKEND now
 
     if keras.backend.backend() != name:

@@ -93,9 +93,7 @@ def _require_radiograph(dataset: Dataset) -> list[str]:
             f"a chest film has the DICOM modality CR, DX or RG, this file has {name}: send the radiograph"
         )
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
-        raise ImageError(
-            "the DICOM file holds raw detector data (FOR PROCESSING): send the image FOR PRESENTATION"
-        )
+        raise ImageError("the DICOM file holds raw detector data (FOR PROCESSING): send the image FOR PRESENTATION")
     return []
 
 
@@ -111,9 +109,7 @@ def _require_frontal(dataset: Dataset) -> list[str]:
     if not view and _words(dataset.get("PatientOrientation", "")) & {"A", "P"}:
         view = {"LATERAL"}  # the film's plane runs from the patient's front to the back
     if view & _NOT_FRONTAL:
-        raise NotAChestFilmError(
-            "the DICOM header says that the view is not a frontal one: send the AP or PA view"
-        )
+        raise NotAChestFilmError("the DICOM header says that the view is not a frontal one: send the AP or PA view")
     return [] if view & _FRONTAL else ["view not stated as AP or PA: taken for a frontal one"]
 
 
@@ -160,9 +156,7 @@ def _shades(dataset: Dataset, stored: npt.NDArray[np.integer]) -> tuple[npt.NDAr
             notes.append(WINDOW_GUESSED)
         low, high = sorted(values[int(end) % len(values)] for end in ends)
     if not np.isfinite([values.min(), values.max(), low, high]).all():
-        raise ImageError(
-            "the DICOM header's window or rescale is not a finite number: export the image again"
-        )
+        raise ImageError("the DICOM header's window or rescale is not a finite number: export the image again")
     shades = apply_window(values, low, high)
     # INVERSE restates MONOCHROME1 in DX images (PS3.3 C.8.11.3.1.2): it is no second inversion.
     if dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE":

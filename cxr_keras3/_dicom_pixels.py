@@ -80,9 +80,7 @@ def stored_values(dataset: Dataset, syntax: uid.UID) -> npt.NDArray[np.integer]:
             _require_jpeg_2000_size(dataset)
         stored = pixel_array(dataset, raw=True, decoding_plugin="pylibjpeg")
     except (RuntimeError, ValueError, struct.error) as error:
-        raise ImageError(
-            f"the DICOM pixel data ({syntax.name}) cannot be decoded: export the image again"
-        ) from error
+        raise ImageError(f"the DICOM pixel data ({syntax.name}) cannot be decoded: export the image again") from error
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
 
 

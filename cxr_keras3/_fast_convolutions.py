@@ -138,9 +138,7 @@ def _is_covered(
     )
 
 
-def _pointwise(
-    images: jax.Array, kernel: jax.Array, strides: Pair, _padding: str, _dilation: Pair
-) -> jax.Array:
+def _pointwise(images: jax.Array, kernel: jax.Array, strides: Pair, _padding: str, _dilation: Pair) -> jax.Array:
     images = images[:, :: strides[0], :: strides[1]]
     # As one plain matrix: with four axes JAX would transpose both operands of the kernel's gradient.
     flat = images.reshape(-1, images.shape[-1]) @ kernel[0, 0]
@@ -148,9 +146,7 @@ def _pointwise(
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4), inline=True)  # one compiled call in eager code as well
-def _depthwise(
-    images: jax.Array, kernel: jax.Array, strides: Pair, padding: str, dilation: Pair
-) -> jax.Array:
+def _depthwise(images: jax.Array, kernel: jax.Array, strides: Pair, padding: str, dilation: Pair) -> jax.Array:
     height, width, channels, multiplier = kernel.shape
     margins = lax.padtype_to_pads(images.shape[1:3], _spans(kernel, dilation), strides, padding.upper())
     padded = jnp.pad(images, ((0, 0), *margins, (0, 0)))
@@ -210,9 +206,7 @@ def _backward(
     # The images' gradient: the outputs' gradients set apart by zeros, under the kernel turned round.
     edges = [
         (span - 1, whole - (outputs - 1) * stride - 1, stride - 1)
-        for span, whole, outputs, stride in zip(
-            _spans(kernel, dilation), images.shape[1:3], size, strides, strict=True
-        )
+        for span, whole, outputs, stride in zip(_spans(kernel, dilation), images.shape[1:3], size, strides, strict=True)
     ]
     spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *edges, (0, 0, 0)))
     images_gradient = _shifted_products(spread, kernel[::-1, ::-1], (1, 1), dilation)

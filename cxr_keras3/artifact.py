@@ -76,9 +76,7 @@ def package_versions() -> dict[str, str]:
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
     """Writes a JSON file whole or not at all: to a temporary name, then renamed."""
     temporary = path.with_name(path.name + ".partial")
-    temporary.write_text(
-        json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-    )
+    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 
@@ -95,9 +93,7 @@ def load_manifest(run_dir: Path) -> Manifest:
     """
     path = run_dir / MANIFEST
     if not path.is_file():
-        raise UserError(
-            f"a run folder must hold {MANIFEST}, {run_dir} does not; pass a folder that training finished"
-        )
+        raise UserError(f"a run folder must hold {MANIFEST}, {run_dir} does not; pass a folder that training finished")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["schema_version"] != SCHEMA_VERSION:
@@ -147,7 +143,5 @@ def load_model(run_dir: Path) -> "keras.Model":
         raise UserError(f"{run_dir / MODEL} cannot be loaded ({error}); restore it or train again") from error
     expected = ((None, *manifest.input["shape"]), (None, len(manifest.class_names)))
     if (model.input_shape, model.output_shape) != expected:
-        raise UserError(
-            f"{run_dir / MODEL} must map {expected}, it maps {model.input_shape, model.output_shape}"
-        )
+        raise UserError(f"{run_dir / MODEL} must map {expected}, it maps {model.input_shape, model.output_shape}")
     return model

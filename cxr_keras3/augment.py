@@ -51,9 +51,7 @@ def augment(image: np.ndarray, *, seed: tuple[int, ...]) -> np.ndarray:
     return np.asarray(moved)[..., np.newaxis]
 
 
-def _affine(
-    angle: float, zoom: float, *, shift: tuple[float, float], centre: tuple[float, float]
-) -> tuple[float, ...]:
+def _affine(angle: float, zoom: float, *, shift: tuple[float, float], centre: tuple[float, float]) -> tuple[float, ...]:
     """The map from output to input coordinates, as Pillow takes it: rotation and zoom about the centre."""
     cosine, sine = math.cos(angle) / zoom, math.sin(angle) / zoom
     x, y = centre

@@ -121,9 +121,7 @@ BACKBONES: Mapping[str, Backbone] = {
     ),
     "resnet50": _keras_cv("ResNetBackbone", _RESNET50, 23_561_152, "resnet50_imagenet"),
     "resnet50_v2": _keras_cv("ResNetV2Backbone", _RESNET50, 23_564_800, "resnet50_v2_imagenet"),
-    "mobilenet_v3_small": _keras_cv(
-        "MobileNetV3Backbone", _MOBILENET_V3_SMALL, 939_120, "mobilenet_v3_small_imagenet"
-    ),
+    "mobilenet_v3_small": _keras_cv("MobileNetV3Backbone", _MOBILENET_V3_SMALL, 939_120, "mobilenet_v3_small_imagenet"),
     "mobilenet_v3_large": _keras_cv(
         "MobileNetV3Backbone", _MOBILENET_V3_LARGE, 2_996_352, "mobilenet_v3_large_imagenet"
     ),

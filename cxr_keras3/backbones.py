@@ -45,9 +45,7 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
 
 def _untrained(row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
     if row.provider == "keras_cv":
-        return _keras_cv_class(row)(
-            include_rescaling=True, input_shape=shape, name="backbone", **row.arguments
-        )
+        return _keras_cv_class(row)(include_rescaling=True, input_shape=shape, name="backbone", **row.arguments)
     constructor = getattr(keras.applications, row.constructor)
     return constructor(input_shape=shape, weights=None, name="backbone", **row.arguments)
 
@@ -113,6 +111,4 @@ def split_at_tail(model: keras.Model, name: str, fine_tune: FineTune) -> tuple[l
     ends = row.stage_ends if row.stage_ends is not None else model.pyramid_level_inputs
     boundary = model.get_layer(ends["P4" if fine_tune == "last_stage" else "P3"])
     tail = {id(layer) for layer in keras.Model(boundary.output, model.output).layers}
-    return [layer for layer in layers if id(layer) not in tail], [
-        layer for layer in layers if id(layer) in tail
-    ]
+    return [layer for layer in layers if id(layer) not in tail], [layer for layer in layers if id(layer) in tail]

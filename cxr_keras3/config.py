@@ -51,9 +51,7 @@ class TrainingConfig:
             if not low <= value <= high:
                 raise UserError(f"{name} must lie in {low}..{high}, received {value}")
         if self.fine_tune not in get_args(FineTune):
-            raise UserError(
-                f"fine_tune must be one of {', '.join(get_args(FineTune))}; received {self.fine_tune!r}"
-            )
+            raise UserError(f"fine_tune must be one of {', '.join(get_args(FineTune))}; received {self.fine_tune!r}")
 
 
 _RANGES = (

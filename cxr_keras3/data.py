@@ -9,12 +9,13 @@ import keras
 import numpy as np
 import tensorflow_datasets as tfds
 
-from cxr_keras3 import _backend, progress
+from cxr_keras3 import progress
 from cxr_keras3.augment import augment
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 from tfds_cxr import database
 from tfds_cxr.labels import LABELS
+from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 SPLITS = ("train", "validation", "test")
@@ -65,21 +66,6 @@ def prepare(*, data_dir: Path | None, manual_dir: Path | None) -> Builder:
     return builder
 
 
-def find(*, data_dir: Path | None) -> Builder:
-    """The dataset that is already built in `data_dir`.
-
-    Raises:
-        UserError: Where there is none.
-    """
-    builder = Builder(data_dir=data_dir)
-    if not builder.is_prepared():
-        raise UserError(
-            f"the dataset must be built, there is none in {builder.data_path}; "
-            "run tfds build tfds_cxr, or pass the --data-dir used in training"
-        )
-    return builder
-
-
 def _check_same_files(builder: Builder, manual_dir: Path) -> None:
     with database.opened(manual_dir) as root:
         fingerprint = database.listing_fingerprint(database.list_files(root))
@@ -92,12 +78,10 @@ def _check_same_files(builder: Builder, manual_dir: Path) -> None:
 
 def load(builder: Builder, split: str) -> Split:
     """Reads one split into memory, in the dataset's own fixed order."""
-    _backend.keep_tensorflow_off_accelerators()
-    dataset = builder.as_dataset(split=split)
     count = builder.info.splits[split].num_examples
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 1), dtype=np.uint8)
     rows: list[Mapping[str, Any]] = []
-    for image, row in zip(images, tfds.as_numpy(dataset), strict=True):
+    for image, row in zip(images, read(builder, split, encoded=("mask",)), strict=True):
         image[...] = row["image"]
         rows.append({key: value for key, value in row.items() if key not in ("image", "mask")})
 
@@ -121,10 +105,7 @@ def description(builder: Builder) -> dict[str, Any]:
 def class_weights(labels: np.ndarray) -> dict[int, float]:
     """Weights inverse to the classes' frequencies, with a mean of 1 over the images."""
     present, found = np.unique(labels, return_counts=True)
-    return {
-        int(label): len(labels) / (len(present) * int(count))
-        for label, count in zip(present, found, strict=True)
-    }
+    return {int(label): len(labels) / (len(present) * int(count)) for label, count in zip(present, found, strict=True)}
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
@@ -134,9 +115,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no ty
     another epoch, so that the step is compiled once.
     """
 
-    def __init__(
-        self, inputs: np.ndarray, labels: np.ndarray, *, batch_size: int, seed: int, augmented: bool
-    ) -> None:
+    def __init__(self, inputs: np.ndarray, labels: np.ndarray, *, batch_size: int, seed: int, augmented: bool) -> None:
         super().__init__(workers=2, max_queue_size=8)
         self._inputs = inputs
         self._targets = one_hot(labels)

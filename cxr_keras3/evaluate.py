@@ -19,12 +19,8 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument(
-        "--split", default="test", choices=["train", "validation", "test"], help="default: test"
-    )
-    parser.add_argument(
-        "--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out"
-    )
+    parser.add_argument("--split", default="test", choices=["train", "validation", "test"], help="default: test")
+    parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
     parser.add_argument("--output", type=Path, help="folder for the results; RUN/evaluation when left out")
     parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
     options = parser.parse_args(arguments)
@@ -33,8 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     manifest = artifact.load_manifest(options.run)
     _backend.select(options.backend)
     from cxr_keras3 import data, evaluation  # noqa: PLC0415 -- only now is the backend chosen
+    from tfds_cxr import reading  # noqa: PLC0415
 
-    builder = data.find(data_dir=options.data_dir)
+    builder = reading.find(options.data_dir)
     if data.description(builder)["listing_fingerprint"] != manifest.data["listing_fingerprint"]:
         raise UserError(
             f"a run must be evaluated on the dataset it was trained on, {builder.data_path} was built from other "

@@ -67,15 +67,11 @@ def describe(results: dict[str, Any]) -> str:
         for name in metrics.HEADLINES
         if results[name]["value"] is not None
     )
-    note = (
-        "; the images are synthetic, these figures say nothing of real ones" if results["synthetic"] else ""
-    )
+    note = "; the images are synthetic, these figures say nothing of real ones" if results["synthetic"] else ""
     return f"{results['split']}, {results['images']} images: {figures}{note}"
 
 
-def _write_predictions(
-    path: Path, examples: data.Split, probabilities: np.ndarray, names: tuple[str, ...]
-) -> None:
+def _write_predictions(path: Path, examples: data.Split, probabilities: np.ndarray, names: tuple[str, ...]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["image_id", "group_id", "source", "label", "predicted", *names])

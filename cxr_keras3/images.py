@@ -72,9 +72,7 @@ def decode(source: bytes | str | os.PathLike[str]) -> Film:
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
     if len(data) > MAX_FILE_BYTES:
-        raise ImageError(
-            f"an image file may have {MAX_FILE_BYTES // 2**20} MiB, this one has more: make it smaller"
-        )
+        raise ImageError(f"an image file may have {MAX_FILE_BYTES // 2**20} MiB, this one has more: make it smaller")
     try:
         with _SILENCE:
             # The 128 bytes before a DICOM file's mark are free, and may hold a TIFF header (PS3.10 7.1).
@@ -181,9 +179,7 @@ def _bytes_to_grey(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str
     return np.array(image.convert("L")), tuple(notes)
 
 
-def _wide_to_grey(
-    image: Image.Image, tags: dict[int, object]
-) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+def _wide_to_grey(image: Image.Image, tags: dict[int, object]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
     values = np.asarray(image)
     if image.mode == "I" and tags.get(_SAMPLE_FORMAT, (1,)) == (1,):
         values = values.view(np.uint32)  # Pillow's "I" is signed

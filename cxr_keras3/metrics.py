@@ -99,9 +99,7 @@ def bootstrap(
 
 def headline_figures(labels: np.ndarray, probabilities: np.ndarray, *, groups: np.ndarray) -> dict[str, Any]:
     """Every headline figure as `{value, low, high}`, see `bootstrap`."""
-    return {
-        name: bootstrap(metric, labels, probabilities, groups=groups) for name, metric in HEADLINES.items()
-    }
+    return {name: bootstrap(metric, labels, probabilities, groups=groups) for name, metric in HEADLINES.items()}
 
 
 def by_class(labels: np.ndarray, predicted: np.ndarray, *, class_names: tuple[str, ...]) -> dict[str, Any]:

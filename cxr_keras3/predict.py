@@ -34,9 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of them")
     parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
-    parser.add_argument(
-        "--output", type=Path, help="write to this .csv or .jsonl file rather than to the terminal"
-    )
+    parser.add_argument("--output", type=Path, help="write to this .csv or .jsonl file rather than to the terminal")
     parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
     options = parser.parse_args(arguments)
     files = list_files(options.inputs)
@@ -79,9 +77,7 @@ def list_files(inputs: Sequence[Path]) -> list[Path]:
         below = sorted(path.rglob("*")) if path.is_dir() else [path]
         files += [file for file in below if file.is_file() and not file.name.startswith(".")]
     if not files:
-        raise UserError(
-            f"there must be at least one file to score, found none in {', '.join(map(str, inputs))}"
-        )
+        raise UserError(f"there must be at least one file to score, found none in {', '.join(map(str, inputs))}")
     return files
 
 

@@ -94,9 +94,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     progress.say(evaluation.describe(results))
     minutes = (dt.datetime.now(dt.UTC) - started).total_seconds() / 60
-    progress.say(
-        f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / evaluation.REPORT}"
-    )
+    progress.say(f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / evaluation.REPORT}")
     return 0
 
 

@@ -66,9 +66,7 @@ def train_head(
     """Trains dropout and linear layer on pooled features of the frozen backbone, computed once."""
     extractor = classifier.feature_extractor(model)
     features = data.predict(extractor, train_split.images, task="features of the training images")
-    validation_features = data.predict(
-        extractor, validation_split.images, task="features of the validation images"
-    )
+    validation_features = data.predict(extractor, validation_split.images, task="features of the validation images")
     inputs = keras.Input(features.shape[1:], name=classifier.POOLING)
     dropout = keras.layers.Dropout(config.dropout, seed=config.seed)
     head = keras.Model(inputs, model.get_layer(classifier.LOGITS)(dropout(inputs)), name="head")
@@ -177,8 +175,7 @@ class _Progress(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         values = logs or {}
         shown = "  ".join(
-            f"{key.replace('_', ' ')} {values[key]:.4f}"
-            for key in ("loss", "val_loss", "val_accuracy", "val_macro_f1")
+            f"{key.replace('_', ' ')} {values[key]:.4f}" for key in ("loss", "val_loss", "val_accuracy", "val_macro_f1")
         )
         progress.say(f"{self._shown.tasks[self._task].description} epoch {epoch + 1}: {shown}")
 
@@ -205,9 +202,7 @@ def _save_model(model: keras.Model, path: Path) -> None:
     temporary.replace(path)
 
 
-def _manifest(
-    config: TrainingConfig, builder: Builder, name: str, validation: Mapping[str, Any]
-) -> artifact.Manifest:
+def _manifest(config: TrainingConfig, builder: Builder, name: str, validation: Mapping[str, Any]) -> artifact.Manifest:
     return artifact.Manifest(
         schema_version=artifact.SCHEMA_VERSION,
         name=name,

@@ -18,9 +18,7 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: this machine only)"
-    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860, help="default: 7860")
     parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
     options = parser.parse_args(arguments)

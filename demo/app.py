@@ -57,9 +57,7 @@ def build(predictor: Predictor) -> gr.Blocks:
                 file = gr.File(label="Film: PNG, JPEG, TIFF, WebP or DICOM", type="filepath")
                 film = gr.Image(label="As the model sees it", image_mode="L", format="png", interactive=False)
             with gr.Column():
-                probabilities = gr.Label(
-                    label="Probabilities", num_top_classes=len(predictor.manifest.class_names)
-                )
+                probabilities = gr.Label(label="Probabilities", num_top_classes=len(predictor.manifest.class_names))
                 remark = gr.Markdown()
         file.change(predict, file, [film, probabilities, remark], api_name="predict")
         gr.Markdown(f"Model: `{predictor.manifest.name}`, {predictor.manifest.config['backbone']}")

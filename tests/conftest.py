@@ -62,10 +62,11 @@ def data_dir(database_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, trained briefly and evaluated on the synthetic dataset."""
-    from cxr_keras3 import artifact, data, evaluation, training
+    from cxr_keras3 import artifact, evaluation, training
+    from tfds_cxr import reading
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    builder = data.find(data_dir=data_dir)
+    builder = reading.find(data_dir)
     model = training.train(TINY, builder=builder, run_dir=folder)
     evaluation.evaluate(
         model,

@@ -71,9 +71,7 @@ def test_evaluate_again_gives_the_same_figures(run_dir: Path, data_dir: Path, tm
         "-m", "cxr_keras3.evaluate", run_dir, "--data-dir", data_dir, "--output", tmp_path, "--backend", "tensorflow"
     )
     assert done.returncode == 0, done.stderr
-    first, again = (
-        json.loads((folder / "metrics.json").read_text()) for folder in (run_dir / "evaluation", tmp_path)
-    )
+    first, again = (json.loads((folder / "metrics.json").read_text()) for folder in (run_dir / "evaluation", tmp_path))
     for name in ("accuracy", "macro_f1", "macro_auroc"):
         assert again[name]["value"] == pytest.approx(first[name]["value"], abs=0.02)
 

@@ -141,9 +141,7 @@ def test_bits_beyond_those_stored_are_ignored() -> None:
     np.testing.assert_array_equal(decode(dicom(overlay, **FULL_RANGE)), decode(dicom(WIDE, **FULL_RANGE)))
 
 
-@pytest.mark.parametrize(
-    "syntax", [uid.RLELossless, uid.JPEG2000Lossless, uid.JPEGLossless, uid.JPEGLosslessSV1]
-)
+@pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEG2000Lossless, uid.JPEGLossless, uid.JPEGLosslessSV1])
 @pytest.mark.parametrize("bits", [8, 10, 12, 16])
 def test_lossless_compression_changes_nothing(syntax: uid.UID, bits: int) -> None:
     stored = picture(levels=2**bits)
@@ -193,9 +191,7 @@ def test_rle_runs_may_cross_rows() -> None:
 
 
 def test_8_and_12_bit_jpeg_are_read() -> None:
-    film = images.decode(
-        compressed(dicom_dataset(GREY), uid.JPEGBaseline8Bit, encoded(GREY, "JPEG", quality=95))
-    )
+    film = images.decode(compressed(dicom_dataset(GREY), uid.JPEGBaseline8Bit, encoded(GREY, "JPEG", quality=95)))
     assert np.abs(film.pixels.astype(int) - GREY).mean() < 2
     film = images.decode(dicom_bytes(pydicom_sample("JPGExtended.dcm")))
     assert film.original_mode == "DICOM MONOCHROME2 12 bit"
@@ -211,9 +207,7 @@ def test_other_modalities_are_no_chest_films(modality: str) -> None:
     assert "JOHN" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "part", ["ABDOMEN", "HIP", "RIBCAGE", "TSPINE", "THORACIC SPINE", "CHESTABDOMEN", "HAND"]
-)
+@pytest.mark.parametrize("part", ["ABDOMEN", "HIP", "RIBCAGE", "TSPINE", "THORACIC SPINE", "CHESTABDOMEN", "HAND"])
 def test_other_body_parts_are_no_chest_films(part: str) -> None:
     with pytest.raises(images.NotAChestFilmError, match="body part"):
         images.decode(dicom(GREY, BodyPartExamined=part))
@@ -248,9 +242,7 @@ def test_codes_stand_in_for_an_absent_body_part_and_view() -> None:
 
 
 def test_what_the_header_leaves_out_is_said() -> None:
-    film = images.decode(
-        dicom(GREY, Modality="", BodyPartExamined=None, ViewPosition="", LossyImageCompression="01")
-    )
+    film = images.decode(dicom(GREY, Modality="", BodyPartExamined=None, ViewPosition="", LossyImageCompression="01"))
     assert film.warnings == (
         "modality not stated: taken for a radiograph",
         "body part not stated: taken for a chest",
@@ -359,9 +351,7 @@ def test_headers_of_nonsense_give_a_film_or_an_image_error(seed: int) -> None:
         attributes[keyword] = generator.choice([0, 1, 7, 15, 64, 65535])
     data = dicom(WIDE, **attributes)
     for text in chosen:
-        nonsense = generator.choice(
-            [b"", b"-1", b"0", b"1e308", b"nan", b"A\\B", b"\\", b"2\\3\\4", b"x\xff\0"]
-        )
+        nonsense = generator.choice([b"", b"-1", b"0", b"1e308", b"nan", b"A\\B", b"\\", b"2\\3\\4", b"x\xff\0"])
         data = data.replace(text.encode(), nonsense.ljust(8))
     try:
         film = images.decode(data)

@@ -123,9 +123,7 @@ def test_depthwise_convolution_and_gradients_equal_keras(
 ) -> None:
     images, kernel = arrays(dtype, (2, height, width, channels), (*window, channels, multiplier))
 
-    convolution = functools.partial(
-        keras.ops.depthwise_conv, strides=strides, padding=padding, dilation_rate=dilation
-    )
+    convolution = functools.partial(keras.ops.depthwise_conv, strides=strides, padding=padding, dilation_rate=dilation)
     assert_equal_results(convolution, images, kernel)
 
 
@@ -207,9 +205,7 @@ class Block(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         policy = self.dtype_policy
-        self.depthwise = keras.layers.DepthwiseConv2D(
-            3, strides=2, padding="same", depth_multiplier=2, dtype=policy
-        )
+        self.depthwise = keras.layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=2, dtype=policy)
         self.pointwise = keras.layers.Conv2D(4, 1, strides=2, activation="relu", dtype=policy)
         self.depthwise.build(input_shape)
         self.pointwise.build(self.depthwise.compute_output_shape(input_shape))

@@ -20,9 +20,7 @@ Pixels = npt.NDArray[np.uint8]
 def film(seed: int) -> Pixels:
     """A stand-in for a film: random detail at several scales, 299x299."""
     generator = np.random.default_rng(seed)
-    field = sum(
-        sigma * gaussian_filter(generator.standard_normal((299, 299)), sigma) for sigma in (4, 8, 16, 32)
-    )
+    field = sum(sigma * gaussian_filter(generator.standard_normal((299, 299)), sigma) for sigma in (4, 8, 16, 32))
     low, high = field.min(), field.max()
     pixels: Pixels = ((field - low) / (high - low) * 255).astype(np.uint8)
     return pixels

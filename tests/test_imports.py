@@ -17,7 +17,14 @@ LIGHT_MODULES = (
     "tfds_cxr.database",
     "tfds_cxr.phantom",
 )
-COMMANDS = ("cxr_keras3.train", "cxr_keras3.evaluate", "cxr_keras3.predict", "demo", "tfds_cxr.phantom")
+COMMANDS = (
+    "cxr_keras3.train",
+    "cxr_keras3.evaluate",
+    "cxr_keras3.predict",
+    "demo",
+    "tfds_cxr.phantom",
+    "tfds_cxr.report",
+)
 
 
 def heavy_modules_after(statement: str) -> list[str]:

@@ -59,7 +59,9 @@ def test_an_absent_class_leaves_the_figures_finite() -> None:
     kept = labels != 3
     figures = metrics.headline_figures(labels[kept], probabilities[kept], groups=np.arange(kept.sum()))
     assert all(np.isfinite(figure["value"]) for figure in figures.values())
-    one = metrics.headline_figures(labels[labels == 2], probabilities[labels == 2], groups=np.arange((labels == 2).sum()))
+    one = metrics.headline_figures(
+        labels[labels == 2], probabilities[labels == 2], groups=np.arange((labels == 2).sum())
+    )
     assert one["macro_auroc"] == {"value": None, "low": None, "high": None}
 
 

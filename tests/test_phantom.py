@@ -36,9 +36,7 @@ def mask_at_image_size(mask: Images) -> Masks:
 def sample(*, per_class: int, shortcut: str | None = None) -> tuple[Images, Masks, Classes]:
     """Images, lung masks at their size and class numbers of a small database."""
     pairs = [
-        phantom.draw(label, seed=11, index=index, shortcut=shortcut)
-        for label in LABELS
-        for index in range(per_class)
+        phantom.draw(label, seed=11, index=index, shortcut=shortcut) for label in LABELS for index in range(per_class)
     ]
     images = np.stack([image for image, _ in pairs])
     masks = np.stack([mask_at_image_size(mask) for _, mask in pairs])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_keras3.errors import UserError
-from tfds_cxr import report, survey
+from tfds_cxr import reading, report, survey
 from tfds_cxr.labels import LABELS, PUBLISHED_COUNTS
 from tfds_cxr.splits import SPLITS
 from tfds_cxr.survey import Facts, Picture
@@ -110,11 +110,11 @@ def test_samples_show_the_outline_of_the_mask(page: Page) -> None:
 def test_array_record_is_read_too(database_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     builder = Builder(data_dir=tmp_path, file_format="array_record")
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=database_dir))
-    found = survey.facts(survey.find(tmp_path))
-    assert set(found) == set(survey.facts(survey.find(data_dir)))
+    found = survey.facts(reading.find(tmp_path))
+    assert set(found) == set(survey.facts(reading.find(data_dir)))
     key = found[0].key
-    (picture,) = survey.pictures(survey.find(tmp_path), {key}).values()
-    expected = survey.pictures(survey.find(data_dir), {key})[key]
+    (picture,) = survey.pictures(reading.find(tmp_path), {key}).values()
+    expected = survey.pictures(reading.find(data_dir), {key})[key]
     np.testing.assert_array_equal(picture.pixels, expected.pixels)
     np.testing.assert_array_equal(picture.mask, expected.mask)
     assert picture.pixels.mean() == found[0].brightness
@@ -139,8 +139,7 @@ def real_page(facts: list[Facts]) -> Page:
     blank = Picture(np.zeros((299, 299), np.uint8), None)
     groups = len({fact.group_id for fact in facts})
     counts = {
-        split: {label: sum((f.split, f.label) == (split, label) for f in facts) for label in LABELS}
-        for split in SPLITS
+        split: {label: sum((f.split, f.label) == (split, label) for f in facts) for label in LABELS} for split in SPLITS
     }
     return Page(
         report.render(
@@ -259,7 +258,7 @@ def test_no_dataset_is_one_clear_line(tmp_path: Path, run_python: Callable) -> N
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"there is no folder {tmp_path / 'nowhere'}"):
+    with pytest.raises(UserError, match=f"must exist, received {tmp_path / 'nowhere'}"):
         report.main([str(tmp_path / "nowhere"), str(tmp_path / "out.html")])
 
 

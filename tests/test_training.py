@@ -14,6 +14,7 @@ from cxr_keras3 import artifact, classifier, data, evaluation, metrics, training
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import canonical, decode
 from tests.conftest import TINY
+from tfds_cxr import reading
 from tfds_cxr.labels import LABELS
 
 
@@ -32,7 +33,7 @@ def test_manifest_says_what_the_model_is(manifest: artifact.Manifest, data_dir: 
     assert manifest.config == dataclasses.asdict(TINY)
     assert manifest.backend == keras.backend.backend()
     assert manifest.data["synthetic"] is True
-    assert manifest.data["counts"] == data.find(data_dir=data_dir).info.metadata["counts"]
+    assert manifest.data["counts"] == reading.find(data_dir).info.metadata["counts"]
     assert manifest.packages["keras"] == keras.__version__
     assert 0.0 <= manifest.validation["macro_f1"]["value"] <= 1.0
 
@@ -58,7 +59,7 @@ def test_metrics_are_those_of_the_predictions_written_beside_them(run_dir: Path,
 
 
 def test_evaluated_images_are_the_test_split_in_the_order_of_their_labels(run_dir: Path, data_dir: Path) -> None:
-    split = data.load(data.find(data_dir=data_dir), "test")
+    split = data.load(reading.find(data_dir), "test")
     with (run_dir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["image_id"] for row in rows] == split.image_ids.tolist()
@@ -88,7 +89,7 @@ def test_the_frozen_part_did_not_move(run_dir: Path) -> None:
 def test_a_finished_run_is_not_overwritten(run_dir: Path, data_dir: Path) -> None:
     before = (run_dir / "manifest.json").read_bytes()
     with pytest.raises(UserError, match="must not hold a finished run"):
-        training.train(TINY, builder=data.find(data_dir=data_dir), run_dir=run_dir)
+        training.train(TINY, builder=reading.find(data_dir), run_dir=run_dir)
     assert (run_dir / "manifest.json").read_bytes() == before
 
 
@@ -100,9 +101,7 @@ def test_the_head_learns_real_films_by_heart(shared_data: Path) -> None:
     images = np.stack([canonical(decode(file).pixels) for file in files])
     labels = np.repeat(np.arange(4), 10)
     weights = shared_data / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
-    model = classifier.build(
-        "mobilenet_025", weights=str(weights), image_size=96, class_count=4, dropout=0.0, seed=0
-    )
+    model = classifier.build("mobilenet_025", weights=str(weights), image_size=96, class_count=4, dropout=0.0, seed=0)
     config = dataclasses.replace(TINY, head_epochs=150, head_learning_rate=0.03, dropout=0.0)
     split = data.Split(images, labels, labels.astype(str), labels.astype(str), labels.astype(str))
     training.train_head(model, config, split, split)

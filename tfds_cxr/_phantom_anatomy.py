@@ -167,9 +167,7 @@ def _bones(build: _Build, rng: np.random.Generator) -> FloatImage:
     return np.float32(density) * (ribs + column + 0.17 * girdle.image()).astype(np.float32, copy=False)
 
 
-def _draw_rib_pair(
-    back: Layer, front: Layer, build: _Build, *, head: float, width: float, drop: float
-) -> None:
+def _draw_rib_pair(back: Layer, front: Layer, build: _Build, *, head: float, width: float, drop: float) -> None:
     """A rib is a tilted hoop on the cage: it falls by `drop` from the spine to its front end."""
     angles = np.linspace(0.12, 2.4, 30)
     y = head + drop * (1 - np.cos(angles)) / 2 - 0.02 * np.sin(2 * angles)

@@ -23,9 +23,7 @@ def add_finding(chest: Chest, label: str, rng: np.random.Generator) -> Chest:
     return replace(chest, attenuation=chest.attenuation + extra)
 
 
-def _patch(
-    chest: Chest, rough: FloatImage, *, side: int, lateral: float, down: float, radius: float
-) -> FloatImage:
+def _patch(chest: Chest, rough: FloatImage, *, side: int, lateral: float, down: float, radius: float) -> FloatImage:
     """A patch with a soft edge made irregular by `rough`; place and size as shares of the lung's extent."""
     y = chest.apex + down * (chest.base - chest.apex)
     x = side * lateral * chest.half_width[int((y + SPAN) * UNIT), 0]

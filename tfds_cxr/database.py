@@ -133,9 +133,7 @@ def list_files(root: AnyPath) -> list[DatabaseFile]:
         masks = {mask.name.casefold(): mask for mask in _files_below(folders[label] / "masks")}
         urls = _claimed_urls(root, label)
         files += [
-            DatabaseFile(
-                label, path, masks.get(path.name.casefold()), urls.get(normalised(Path(path.name).stem), "")
-            )
+            DatabaseFile(label, path, masks.get(path.name.casefold()), urls.get(normalised(Path(path.name).stem), ""))
             for path in images
         ]
     return files
@@ -144,9 +142,7 @@ def list_files(root: AnyPath) -> list[DatabaseFile]:
 def _images_of_class(folder: AnyPath) -> list[AnyPath]:
     """The class's images: in `images/`, or directly in the class folder as in older releases."""
     inner = folder / "images"
-    paths = [
-        path for path in _files_below(inner if inner.is_dir() else folder) if not path.name.startswith(".")
-    ]
+    paths = [path for path in _files_below(inner if inner.is_dir() else folder) if not path.name.startswith(".")]
     return sorted(paths, key=lambda path: natural_key(path.name))
 
 
@@ -202,9 +198,7 @@ def _sheet_rows(path: AnyPath) -> list[tuple[Any, ...]]:
         book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
         rows = list(book.worksheets[0].iter_rows(values_only=True))
     except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise DatabaseError(
-            f"{path.name} is not a readable xlsx file ({error}); restore the original"
-        ) from error
+        raise DatabaseError(f"{path.name} is not a readable xlsx file ({error}); restore the original") from error
     book.close()
     return rows
 

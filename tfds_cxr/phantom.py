@@ -105,9 +105,7 @@ def write_database(
         raise UserError(f"phantoms are written into a folder, {out} is a file; name a folder")
     root = out / DATABASE_FOLDER
     if root.exists() and any(root.iterdir()):
-        raise UserError(
-            f"phantoms are written into a new folder, {root} holds files; name another or delete it"
-        )
+        raise UserError(f"phantoms are written into a new folder, {root} holds files; name another or delete it")
     for label in LABELS:
         for kind in ("images", "masks"):
             (root / label / kind).mkdir(parents=True, exist_ok=True)
@@ -125,9 +123,7 @@ def write_database(
 
 
 def _readme(seed: int, shortcut: str | None) -> str:
-    clue = (
-        f"the clue {shortcut!r} was planted outside the lungs on purpose" if shortcut else "no clue planted"
-    )
+    clue = f"the clue {shortcut!r} was planted outside the lungs on purpose" if shortcut else "no clue planted"
     return f"""Every image and mask in this folder is SYNTHETIC: drawn by tfds_cxr.phantom, of no person.
 None is from the COVID-19 Radiography Database, whose layout the folder imitates for tests, and results
 on them say nothing about patients.
@@ -176,9 +172,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tfds_cxr.phantom", description="Draws synthetic X-rays.")
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("out", nargs="?", type=Path, help="folder that receives the database")
-    target.add_argument(
-        "--contact-sheet", type=Path, metavar="PNG", help="draw one picture of them all instead"
-    )
+    target.add_argument("--contact-sheet", type=Path, metavar="PNG", help="draw one picture of them all instead")
     parser.add_argument("--per-class", type=int, default=6, help="images of each class (default: 6)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the database (default: 0)")
     parser.add_argument("--shortcut", choices=SHORTCUTS, help="plant a clue outside the lungs")

@@ -49,7 +49,7 @@ class Record:
         original_mode: Colour mode of the file, such as "L" or "RGB".
         claimed_source: Collection that the metadata claims, in short.
         source: Collection it comes from by evidence; "unknown" where there is none.
-        patient_id: Known for images of the Kermany collection, else empty.
+        patient_id: The person's name within `source`; empty where unknown.
         group_id: Equal for images of one patient and for near-duplicates.
         split: Where its group goes.
         image_span: Offset and length of the encoded image in the spool.
@@ -220,9 +220,7 @@ def summary(records: Records) -> dict[str, Any]:
     return {
         "listing_fingerprint": database.listing_fingerprint(files),
         "synthetic": any(is_synthetic(file) for file in files),
-        "counts": {
-            split: {label: counts[split][label] for label in PUBLISHED_COUNTS} for split in splits.SPLITS
-        },
+        "counts": {split: {label: counts[split][label] for label in PUBLISHED_COUNTS} for split in splits.SPLITS},
         "complete": found == PUBLISHED_COUNTS,
         "with_mask": sum(record.mask_span is not None for record in records),
         "groups": len(groups),
@@ -240,9 +238,7 @@ def describe(summary_of_build: dict[str, Any]) -> str:
     found = Counter[str]()
     for counts in summary_of_build["counts"].values():
         found.update(counts)
-    share = ", ".join(
-        f"{label} {found[label]:,} of {published:,}" for label, published in PUBLISHED_COUNTS.items()
-    )
+    share = ", ".join(f"{label} {found[label]:,} of {published:,}" for label, published in PUBLISHED_COUNTS.items())
     kind = "synthetic images" if summary_of_build["synthetic"] else "images"
     whole = "the whole database" if summary_of_build["complete"] else "not the whole database"
     return (

@@ -60,8 +60,7 @@ def assign(records: Sequence[Record]) -> list[Assignment]:
         return []
     entries = [provenance.lookup(record.label, record.image_id) for record in records]
     own_ids = [
-        entry.group or f"{record.label}/{record.image_id}"
-        for record, entry in zip(records, entries, strict=True)
+        entry.group or f"{record.label}/{record.image_id}" for record, entry in zip(records, entries, strict=True)
     ]
     pairs = np.concatenate(
         [

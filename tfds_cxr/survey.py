@@ -1,23 +1,20 @@
 """Reads a built dataset: the facts of every image, and the pictures of a few.
 
-Images come one at a time and encoded, so memory does not grow with their number, and both of TFDS's file
-formats that the builder is used with, tfrecord and array_record, are read alike.
+Images come one at a time and encoded, so memory does not grow with their number.
 """
 
 import io
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow_datasets as tfds
 from PIL import Image
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError
+from cxr_keras3 import progress
 from tfds_cxr.labels import LABELS
+from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 Key = tuple[str, str]
@@ -59,25 +56,6 @@ class Picture:
     mask: npt.NDArray[np.uint8] | None
 
 
-def find(data_dir: Path) -> Builder:
-    """The dataset built in a TFDS data folder.
-
-    Raises:
-        UserError: Where there is none.
-    """
-    if not data_dir.is_dir():
-        raise UserError(
-            f"DATA_DIR must be the --data_dir of tfds build tfds_cxr, there is no folder {data_dir}"
-        )
-    builder = Builder(data_dir=data_dir)
-    if not builder.is_prepared():
-        raise UserError(
-            f"DATA_DIR must hold a built dataset, there is none in {builder.data_path}; "
-            f"run tfds build tfds_cxr --data_dir {data_dir}, or name the folder that it was given"
-        )
-    return builder
-
-
 def facts(builder: Builder) -> list[Facts]:
     """The facts of every image of the dataset."""
     return [
@@ -109,18 +87,9 @@ def _examples(builder: Builder, *, description: str) -> Iterator[tuple[str, Mapp
     with progress.bar() as bar:
         task = bar.add_task(description, total=sum(split.num_examples for split in splits.values()))
         for split in splits:
-            for example in _read(builder, split):
+            for example in read(builder, split, encoded=("image", "mask")):
                 yield split, example
                 bar.advance(task)
-
-
-def _read(builder: Builder, split: str) -> Any:  # noqa: ANN401 -- TFDS ships no types
-    still_encoded = {name: tfds.decode.SkipDecoding() for name in ("image", "mask")}
-    if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:  # the one that as_dataset does not read
-        return builder.as_data_source(split, decoders=still_encoded)
-    _backend.keep_tensorflow_off_accelerators()
-    uncached = tfds.ReadConfig(try_autocache=False)  # each image is read once; TFDS would keep them all
-    return tfds.as_numpy(builder.as_dataset(split=split, decoders=still_encoded, read_config=uncached))
 
 
 def _label(example: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         root = self._open_files.enter_context(database.opened(_manual_dir(dl_manager)))
-        spool = self._open_files.enter_context(tempfile.TemporaryFile(dir=self.data_path))
+        spool = self._open_files.enter_context(tempfile.TemporaryFile(dir=self.data_path))  # noqa: SIM115 -- closed with the stack
         records = preparation.prepare(database.list_files(root), spool=spool)
         summary = preparation.summary(records)
         progress.say(preparation.describe(summary))

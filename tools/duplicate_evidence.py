@@ -161,9 +161,7 @@ def _draw(path: Path, copies: dict[str, FloatArray], different: FloatArray, othe
     )
     bins = np.linspace(0.6, 1, 161)
     films.hist(other, bins, histtype="step", color="0.55", label="other pairs in different groups")
-    films.hist(
-        different, bins, histtype="stepfilled", color="#0072B2", alpha=0.6, label="surely different persons"
-    )
+    films.hist(different, bins, histtype="stepfilled", color="#0072B2", alpha=0.6, label="surely different persons")
     films.set(yscale="log", ylabel="pairs per 0.0025", title="Different films", xlim=(0.6, 1.002))
     films.legend(loc="lower left", frameon=False)
     for line, values in enumerate(copies.values()):

@@ -27,9 +27,7 @@ from tfds_cxr.tfds_cxr_dataset_builder import HOMEPAGE, Builder
 
 PACKAGE = Path(__file__).parent.parent / "tfds_cxr"
 ARCHIVE, IMAGES, MASKS, TABLE = "archive", "image-files", "mask-files", "provenance-table"
-STEM = (
-    r"(.+?)(?:\.png)?$"  # mlcroissant applies it twice to what it joins by, so it must match a bare stem too
-)
+STEM = r"(.+?)(?:\.png)?$"  # mlcroissant applies it twice to what it joins by, so it must match a bare stem too
 LICENCE = (
     "The authors of the database name no licence, and the collections it was compiled from have terms of "
     "their own, some of which forbid passing images on. See README.md, Licence and terms."
@@ -124,9 +122,7 @@ def _provenance(context: mlc.Context) -> mlc.RecordSet:
             context,
             f"provenance/{column}",
             COLUMNS[column],
-            source=mlc.Source(
-                ctx=context, file_object=TABLE, extract=mlc.Extract(ctx=context, column=column)
-            ),
+            source=mlc.Source(ctx=context, file_object=TABLE, extract=mlc.Extract(ctx=context, column=column)),
         )
         for column in provenance.COLUMNS
     ]

@@ -114,9 +114,7 @@ class Evidence:
         if image_id in self.covid_files:
             found = self.covid_files[image_id]
             source = next(name for name in COLLECTIONS.values() if name in found)
-            if source == "covid_cxnet" and any(
-                _within(n, run) for n in _cxnet(found) for run in HANNOVER_RUNS
-            ):
+            if source == "covid_cxnet" and any(_within(n, run) for n in _cxnet(found) for run in HANNOVER_RUNS):
                 return "hannover", "block"
             return source, "pixels"
         return ("bimcv", "block") if number >= FIRST_BIMCV else (UNKNOWN, "none")
