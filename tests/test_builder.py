@@ -134,6 +134,12 @@ def test_all_unusable_files_are_named_and_nothing_is_left_behind(database_dir: P
     assert not Builder(data_dir=tmp_path / "data").is_prepared()
 
 
+def test_a_copy_too_small_to_split_is_refused(tmp_path: Path) -> None:
+    phantom.write_database(tmp_path / "small", per_class=1, seed=0)
+    with pytest.raises(DatabaseError, match="every split must get an image"):
+        build(tmp_path / "small", tmp_path / "data")
+
+
 @pytest.mark.shared_data
 def test_real_originals_build(shared_data: Path, tmp_path: Path) -> None:
     builder = build(shared_data / "radiography_299_sample", tmp_path, file_format="array_record")

@@ -136,7 +136,14 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
             f"every file must be a readable image, {len(problems)} of {len(files)} are not: "
             f"{'; '.join(problems)}; restore them from the original archive, or delete them to build without them"
         )
-    return Records(_records(files, facts, spans), spool)
+    records = _records(files, facts, spans)
+    empty = set(splits.SPLITS) - {record.split for record in records}
+    if empty:
+        raise DatabaseError(
+            f"every split must get an image, {', '.join(sorted(empty))} would get none of these {len(files)}; "
+            "build from a larger copy"
+        )
+    return Records(records, spool)
 
 
 def _map_ahead(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
