@@ -2,9 +2,9 @@
 
     python -m benchmarks.convolutions [--tensorflow] [--repeats 5]
 
-Each contender runs in a process of its own. All take turns, so that whatever else the machine does burdens them
-alike; a ratio is of two measurements of the same turn, and the table shows the median of the turns (lowest
-to highest).
+Each contender runs in a process of its own. They take turns, so that whatever else the machine does burdens
+them alike; a ratio is of two measurements of the same turn, and the table shows the median of the turns
+(lowest-highest).
 """
 
 import argparse
@@ -87,7 +87,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def rows(model_name: str, measurements: Measurements) -> list[str]:
-    """The table's rows for one model: a task each, then every contender's figure and the fast one's ratios."""
+    """The table's rows for one model: every contender's figure and the fast one's ratios."""
     lines = []
     for task in TASKS:
         by_contender = {contender: values for (done, contender), values in measurements.items() if done == task}

@@ -33,11 +33,16 @@ PRESETS: Mapping[str, Preset] = {
         TrainingConfig(
             backbone="mobilenet_025",
             weights="none",
-            image_size=96,
+            image_size=64,
             head_epochs=1,
             fine_tune="all",
-            fine_tune_epochs=12,
+            fine_tune_epochs=50,
+            learning_rate=2e-3,
+            batch_size=16,
+            dropout=0.0,
+            label_smoothing=0.0,
         ),
-        "A small network trained from nothing on synthetic images, to see every part at work in minutes.",
+        "A small network trained from nothing on 1,000 synthetic images, to see every part at work in minutes: "
+        "nox -s quickstart. Expect an accuracy of about two thirds, where chance gives one quarter.",
     ),
 }

@@ -1,0 +1,87 @@
+"""How fast the dataset is built, against a plain TFDS builder on the same files, in one run.
+
+The plain builder is what TFDS's guide shows for a folder of images: it hands over the paths, and TFDS copies the
+files' bytes. It checks nothing, decodes nothing, and its images keep their sizes and colour modes.
+
+Example: python benchmarks/building.py FOLDER --repeats 3
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from tfds_cxr import database
+from tfds_cxr.labels import LABELS
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+
+class PlainImageFolder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS ships no types
+    """A folder of images as most people would build it."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "A copy of the database."
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=LABELS)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
+        return {"train": self._generate_examples(Path(dl_manager.manual_dir))}
+
+    def _generate_examples(self, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+        with database.opened(folder) as root:
+            for file in database.list_files(root):
+                yield f"{file.label}/{file.filename}", {"image": file.path, "label": file.label}
+
+
+BUILDERS = {"tfds_cxr": Builder, "plain": PlainImageFolder}
+
+
+def build(name: str, manual_dir: Path) -> None:
+    """Builds once in this process and prints seconds and peak memory in MB."""
+    with tempfile.TemporaryDirectory() as data_dir:
+        started = time.perf_counter()
+        builder = BUILDERS[name](data_dir=data_dir)
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+        seconds = time.perf_counter() - started
+    print("measured", seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def main() -> None:
+    """Runs the builders in turn, each in a process of its own, and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manual_dir", type=Path, help="folder with a copy of the database")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=BUILDERS, help="build once with this builder, in this process")
+    options = parser.parse_args()
+    if options.only:
+        build(options.only, options.manual_dir)
+        return
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in BUILDERS}
+    for _ in range(options.repeats):
+        for name, rows in found.items():
+            command = [sys.executable, __file__, str(options.manual_dir), "--only", name]
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            seconds, megabytes = next(line for line in printed.splitlines() if line.startswith("measured")).split()[1:]
+            rows.append((float(seconds), float(megabytes)))
+    for name, rows in found.items():
+        seconds_found, peaks = zip(*rows, strict=True)
+        print(
+            f"{name:10} {statistics.median(seconds_found):6.1f} s "
+            f"({min(seconds_found):.1f} to {max(seconds_found):.1f}), peak {max(peaks):.0f} MB"
+        )
+    ratios = [ours[0] / plain[0] for ours, plain in zip(found["tfds_cxr"], found["plain"], strict=True)]
+    print(f"tfds_cxr / plain: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    main()
