@@ -5,24 +5,38 @@ All sessions share one environment in `.venv`, which one can also activate to ru
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import nox
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests", "lint", "typecheck", "build"]
-nox.options.reuse_venv = "yes"
+nox.options.default_venv_backend = "none"  # the sessions share .venv, which nox cannot be told
 
+VENV = Path(".venv").absolute()
+BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 QUICKSTART_DATA = Path("runs") / "quickstart-data"
 QUICKSTART_RUN = Path("runs") / "quickstart"
 
 
 def _install(session: nox.Session, *extras: str) -> None:
+    """Makes the shared environment and installs the project into it, pinned."""
+    if not VENV.exists():
+        session.run(sys.executable, "-m", "venv", os.fspath(VENV), external=True)
     target = f".[{','.join(extras)}]" if extras else "."
-    session.install("--editable", target, "--constraint", "constraints.txt")
+    _run(session, "python -m pip install --quiet --upgrade pip")
+    _run(session, f"python -m pip install --progress-bar on --editable {target} --constraint constraints.txt")
 
 
-@nox.session(venv_location=".venv")
+def _run(session: nox.Session, command: str, *arguments: str, **environment: str) -> None:
+    """Runs a command of the shared environment; `arguments` may hold blanks."""
+    program, *rest = command.split()
+    path = os.pathsep.join([os.fspath(BIN), os.environ["PATH"]])
+    session.run(os.fspath(BIN / program), *rest, *arguments, env={"PATH": path, **environment}, external=True)
+
+
+@nox.session
 def quickstart(session: nox.Session) -> None:
     """See it work: synthetic images, build, train on JAX, evaluate, predict. Five minutes on two cores."""
     _install(session)
@@ -37,52 +51,52 @@ def quickstart(session: nox.Session) -> None:
         f"python -m cxr_keras3.evaluate {run} --split validation --data-dir {datasets} --output {run}/validation",
         f"python -m cxr_keras3.predict --model {run} {film}",
     ):
-        session.run(*command.split())
+        _run(session, command)
     session.log("All of this was on synthetic images: it shows that the program works, not how well it diagnoses.")
     session.log(f"The run: {run}   Its report: {run / 'evaluation' / 'report.html'}   Serve it: python -m nox -s demo")
 
 
-@nox.session(venv_location=".venv", default=False)
+@nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Serve the web page on the quickstart's model, or on another: nox -s demo -- --model RUN."""
     _install(session)
-    session.run("python", "-m", "demo", *(session.posargs or ["--model", os.fspath(QUICKSTART_RUN)]))
+    _run(session, "python -m demo", *(session.posargs or ["--model", os.fspath(QUICKSTART_RUN)]))
 
 
-@nox.session(venv_location=".venv")
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, one process a backend: all on JAX, what Keras computes on TensorFlow as well."""
     _install(session, "dev")
     for backend, files in (("jax", ["tests"]), ("tensorflow", ["tests/test_classifier.py", "tests/test_training.py"])):
-        session.run("python", "-m", "pytest", *(session.posargs or files), env={"KERAS_BACKEND": backend})
+        _run(session, "python -m pytest", *(session.posargs or files), KERAS_BACKEND=backend)
 
 
-@nox.session(venv_location=".venv")
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, imports and layers."""
     _install(session, "dev")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports")
+    _run(session, "ruff check .")
+    _run(session, "ruff format --check .")
+    _run(session, "lint-imports")
 
 
-@nox.session(venv_location=".venv")
+@nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "dev")
-    session.run("mypy")
+    _run(session, "mypy")
 
 
-@nox.session(venv_location=".venv")
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
     _install(session, "dev")
-    session.run("python", "-m", "build", "--outdir", "dist")
+    _run(session, "python -m build --outdir dist")
 
 
-@nox.session(venv_location=".venv", default=False)
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Measure speed, ours against named baselines in the same run."""
+    """Measure speed against named baselines in one run: nox -s benchmarks -- building FOLDER."""
     _install(session, "dev")
-    for script in sorted(Path("benchmarks").glob("*.py")):
-        session.run("python", os.fspath(script), *session.posargs)
+    name, *arguments = session.posargs or ["convolutions"]
+    _run(session, f"python -m benchmarks.{name}", *arguments)

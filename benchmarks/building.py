@@ -3,7 +3,7 @@
 The plain builder is what TFDS's guide shows for a folder of images: it hands over the paths, and TFDS copies the
 files' bytes. It checks nothing, decodes nothing, and its images keep their sizes and colour modes.
 
-Example: python benchmarks/building.py FOLDER --repeats 3
+Example: python -m benchmarks.building FOLDER --repeats 3
 """
 
 import argparse
