@@ -19,9 +19,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
-from image_files import mutate, valid_files  # noqa: E402 - from the tests' folder, which is no package
-
 from cxr_keras3 import images  # noqa: E402
+from tests.image_files import mutate, valid_files  # noqa: E402 - from the tests' folder, which is no package
 
 
 def main() -> int:

@@ -105,7 +105,7 @@ def _report(results: dict[str, Any], manifest: artifact.Manifest) -> str:
 def _confusion_matrix_picture(matrix: list[list[int]], names: tuple[str, ...]) -> str:
     """The matrix as a PNG data URI, shaded by the share of the true class."""
     counts = np.array(matrix)
-    figure = matplotlib.figure.Figure(figsize=(6.2, 5.2), dpi=110, layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(6.2, 5.2), dpi=110)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     display = ConfusionMatrixDisplay(shares, display_labels=names)
@@ -115,5 +115,5 @@ def _confusion_matrix_picture(matrix: list[list[int]], names: tuple[str, ...]) -
         axes.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=12)
     axes.set(xlabel="predicted", ylabel="true")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    figure.savefig(buffer, format="png", bbox_inches="tight")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

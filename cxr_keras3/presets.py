@@ -36,13 +36,13 @@ PRESETS: Mapping[str, Preset] = {
             image_size=64,
             head_epochs=1,
             fine_tune="all",
-            fine_tune_epochs=50,
+            fine_tune_epochs=40,
             learning_rate=2e-3,
             batch_size=16,
             dropout=0.0,
             label_smoothing=0.0,
         ),
-        "A small network trained from nothing on 1,000 synthetic images, to see every part at work in minutes: "
+        "A small network trained from nothing on 800 synthetic images, to see every part at work in minutes: "
         "nox -s quickstart. Expect an accuracy of about two thirds, where chance gives one quarter.",
     ),
 }

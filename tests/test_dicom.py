@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from image_files import (
+from pydicom import uid
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_modality_lut, apply_windowing
+
+from cxr_keras3 import images
+from tests.image_files import (
     SOP_INSTANCE_UID,
     compressed,
     dicom,
@@ -22,11 +27,6 @@ from image_files import (
     pydicom_sample,
     with_voi_lut,
 )
-from pydicom import uid
-from pydicom.dataset import Dataset
-from pydicom.pixels.processing import apply_modality_lut, apply_windowing
-
-from cxr_keras3 import images
 
 GREY = picture()
 WIDE = picture(levels=4096)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from image_files import encoded, mutate, picture, valid_files
 from PIL import Image
 
 from cxr_keras3 import images
+from tests.image_files import encoded, mutate, picture, valid_files
 
 GREY = picture()
 films = hnp.arrays(np.uint8, st.tuples(st.integers(64, 80), st.integers(64, 80)))
