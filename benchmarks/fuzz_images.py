@@ -1,6 +1,6 @@
 """Feeds spoilt image files to `cxr_keras3.images.decode` and reports what came of them.
 
-    python benchmarks/fuzz_images.py [--inputs 100000] [--first-seed 0]
+    python -m benchmarks.fuzz_images [--inputs 100000] [--first-seed 0]
 
 Every input is made from a valid file and a seed. It becomes a film or an `ImageError`; anything else
 is reported with the kind of file and the seed that made it, and the exit code is 1. The input at work
@@ -17,10 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
-
-from cxr_keras3 import images  # noqa: E402
-from tests.image_files import mutate, valid_files  # noqa: E402 - from the tests' folder, which is no package
+from cxr_keras3 import images
+from tests.image_files import mutate, valid_files
 
 
 def main() -> int:
