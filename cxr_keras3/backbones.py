@@ -4,6 +4,7 @@ This is the only module that imports KerasCV: its development has ended, and the
 replaced only this file and the table change.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,10 @@ def _with_imagenet_weights(name: str, row: Backbone, shape: tuple[int, int, int]
 def _load_weights(model: keras.Model, name: str, path: Path) -> None:
     file = path / "model.weights.h5" if path.is_dir() else path  # a KerasCV preset folder holds this file
     try:
-        model.load_weights(file)
-    except (OSError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # Keras only warns where it leaves weights random
+            model.load_weights(file)
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         raise UserError(
             f"the file {file} does not hold the weights of {name} ({error}); "
             f"pass weights saved from the same backbone without its classifier"
