@@ -27,7 +27,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "laptop": Preset(
         TrainingConfig(backbone="mobilenet_025"),
-        "MobileNet-0.25 with ImageNet weights, last stage fine-tuned, two CPU cores.",
+        "MobileNet-0.25 with ImageNet weights, last stage fine-tuned. On 4,840 images of the database, two CPU cores and "
+        "JAX: 6.6 minutes, test accuracy 0.892 (0.868 to 0.915).",
     ),
     "quickstart": Preset(
         TrainingConfig(
@@ -42,7 +43,7 @@ PRESETS: Mapping[str, Preset] = {
             dropout=0.0,
             label_smoothing=0.0,
         ),
-        "A small network trained from nothing on 800 synthetic images, to see every part at work in minutes: "
+        "A small network trained from nothing on synthetic images, to see every part at work in minutes: "
         "nox -s quickstart. Expect an accuracy of about two thirds, where chance gives one quarter.",
     ),
 }
