@@ -27,8 +27,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "laptop": Preset(
         TrainingConfig(backbone="mobilenet_025"),
-        "MobileNet-0.25 with ImageNet weights, last stage fine-tuned. On 4,840 images of the database, two CPU cores and "
-        "JAX: 6.6 minutes, test accuracy 0.892 (0.868 to 0.915).",
+        "MobileNet-0.25 with ImageNet weights, last stage fine-tuned. On 4,840 images of the database, two CPU "
+        "cores and JAX: 6.6 minutes, test accuracy 0.892 (0.868 to 0.915).",
     ),
     "quickstart": Preset(
         TrainingConfig(
