@@ -109,6 +109,16 @@ def load_manifest(run_dir: Path) -> Manifest:
     return manifest
 
 
+def require_unfinished(run_dir: Path) -> None:
+    """Refuses to train into a folder that holds a finished run.
+
+    Raises:
+        UserError: Where it does.
+    """
+    if (run_dir / MANIFEST).exists():
+        raise UserError(f"--run-dir must not hold a finished run, {run_dir} does; name another or delete it")
+
+
 def latest_run(runs: Path = RUNS) -> Path:
     """The finished run in a folder of runs that was created last.
 

@@ -55,8 +55,6 @@ def prepare(*, data_dir: Path | None, manual_dir: Path | None) -> Builder:
     Raises:
         UserError: Where the database cannot be had, or the dataset there was built from other files.
     """
-    if manual_dir is not None and not manual_dir.is_dir():
-        raise UserError(f"--manual-dir must be a folder with a copy of the database, received {manual_dir}")
     builder = Builder(data_dir=data_dir)
     if builder.is_prepared():
         if manual_dir is not None:

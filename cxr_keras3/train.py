@@ -74,15 +74,20 @@ class _ListBackbones(argparse.Action):
 def main(arguments: Sequence[str]) -> int:
     """Trains, evaluates, and says where the run is."""
     options, config = parse(arguments)
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+
+    started = dt.datetime.now(dt.UTC)
+    run_dir = options.run_dir or artifact.RUNS / f"{started:%Y%m%d-%H%M%S}-{config.backbone}"
+    artifact.require_unfinished(run_dir)
+    if options.manual_dir is not None and not options.manual_dir.is_dir():
+        raise UserError(f"--manual-dir must be a folder with a copy of the database, received {options.manual_dir}")
     progress.say(f"starting Keras on {options.backend}")
     _backend.select(options.backend)
     import keras  # noqa: PLC0415 -- only now is the backend chosen
 
-    from cxr_keras3 import artifact, data, evaluation, training  # noqa: PLC0415
+    from cxr_keras3 import data, evaluation, training  # noqa: PLC0415
 
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
-    started = dt.datetime.now(dt.UTC)
-    run_dir = options.run_dir or artifact.RUNS / f"{started:%Y%m%d-%H%M%S}-{config.backbone}"
     builder = data.prepare(data_dir=options.data_dir, manual_dir=options.manual_dir)
     model = training.train(config, builder=builder, run_dir=run_dir)
     results = evaluation.evaluate(

@@ -13,7 +13,6 @@ from rich.progress import Progress, TaskID
 
 from cxr_keras3 import artifact, backbones, classifier, data, metrics, progress
 from cxr_keras3.config import TrainingConfig
-from cxr_keras3.errors import UserError
 from tfds_cxr.labels import LABELS
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -35,8 +34,7 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> keras.M
     Raises:
         UserError: Where the folder already holds a finished run, or the weights cannot be had.
     """
-    if (run_dir / artifact.MANIFEST).exists():
-        raise UserError(f"--run-dir must not hold a finished run, {run_dir} does; name another or delete it")
+    artifact.require_unfinished(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     model = classifier.build(
         config.backbone,

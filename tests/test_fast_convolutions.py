@@ -27,7 +27,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parent.parent
 few_examples = settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 ROUNDING = {"float32": 1e-5, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 Convolution = Callable[..., jax.Array]
