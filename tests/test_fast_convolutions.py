@@ -27,7 +27,10 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parent.parent
 few_examples = settings(
-    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=5,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 ROUNDING = {"float32": 1e-5, "bfloat16": 2.0**-7, "float16": 2.0**-10}
 Convolution = Callable[..., jax.Array]
@@ -83,7 +86,8 @@ def assert_equal_results(convolution: Convolution, images: jax.Array, kernel: ja
         assert received.shape == expected.shape == like.shape
         assert received.dtype == like.dtype == images.dtype
         error = abs(received.astype(np.float32) - expected)
-        assert (error <= ROUNDING[like.dtype.name] * largest).all()
+        subnormal = float(jnp.finfo(like.dtype).smallest_subnormal)  # below it nothing is rounded relatively
+        assert (error <= ROUNDING[like.dtype.name] * largest + subnormal).all()
 
 
 def arrays(dtype: str, *shapes: tuple[int, ...]) -> list[jax.Array]:
