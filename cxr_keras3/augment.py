@@ -1,8 +1,8 @@
 """Random changes that leave a radiograph a plausible radiograph of the same finding.
 
 No flip: the heart has a side. Rotation, zoom and shift are one affine map, so an image is resampled
-once. It runs on the host in Pillow, not in the compiled step: on two CPU cores it takes a tenth of the
-time of XLA's gather, and every backend trains on the same images, bit for bit.
+once. It runs on the host in Pillow, not in the compiled step (docs/adr/0004): every backend trains on the
+same images, bit for bit.
 """
 
 import math
