@@ -9,10 +9,13 @@ trained. Whoever uses a model takes names from its manifest and from nowhere els
 import dataclasses
 import importlib.metadata
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import filelock
 
 from cxr_keras3 import backbone_table
 from cxr_keras3.errors import UserError
@@ -23,6 +26,8 @@ if TYPE_CHECKING:  # loading a model imports Keras; reading a manifest must not
 
 SCHEMA_VERSION = 1
 MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
+METRICS = "metrics.json"  # in EVALUATION
+SETTINGS, LOCK = "settings.json", "lock"
 RUNS = Path("runs")
 PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
@@ -117,6 +122,55 @@ def require_unfinished(run_dir: Path) -> None:
     """
     if (run_dir / MANIFEST).exists():
         raise UserError(f"--run-dir must not hold a finished run, {run_dir} does; name another or delete it")
+
+
+def is_evaluated(run_dir: Path) -> bool:
+    """Whether nothing is left to do for a training command: the run is finished and its test metrics are there."""
+    return (run_dir / MANIFEST).exists() and (run_dir / EVALUATION / METRICS).exists()
+
+
+@contextmanager
+def claimed(run_dir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Holds a run folder for one training, and sees to it that a continued one has the settings it began with.
+
+    Args:
+        run_dir: Made where missing.
+        settings: What decides the outcome, as JSON can hold it; written at the first time.
+
+    Raises:
+        UserError: Where another command holds the folder, or the folder's training began with other settings.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(run_dir / LOCK)  # the system gives it free however a process ends
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(
+            f"only one command may train in a run folder, another does in {run_dir}; wait, or name another --run-dir"
+        ) from error
+    try:
+        begun = run_dir / SETTINGS
+        if begun.exists():
+            _require_same_settings(json.loads(begun.read_text(encoding="utf-8")), settings, run_dir)
+        else:
+            write_json(begun, settings)
+        yield
+    finally:
+        lock.release()
+
+
+def _require_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], run_dir: Path) -> None:
+    now = json.loads(json.dumps(now))  # as it would come back
+    changed = [
+        f"{key} {before.get(key)!r} then, {now.get(key)!r} now"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise UserError(
+            f"a continued training must have the settings it began with, {run_dir} has others: {'; '.join(changed)}; "
+            "give the same, or name another --run-dir"
+        )
 
 
 def latest_run(runs: Path = RUNS) -> Path:

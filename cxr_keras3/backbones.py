@@ -93,6 +93,20 @@ def _load_weights(model: keras.Model, name: str, path: Path) -> None:
         ) from error
 
 
+def boundary(model: keras.Model, name: str, fine_tune: FineTune) -> keras.Layer:
+    """The last frozen layer where fine-tuning begins after a stage.
+
+    Args:
+        model: A backbone from `build`.
+        name: Its key in `cxr_keras3.backbone_table.BACKBONES`.
+        fine_tune: "last_stage" or "last_two_stages". A stage begins where the map is halved, and all that
+            follows depends on the map before it alone.
+    """
+    row = find(name)
+    ends = row.stage_ends if row.stage_ends is not None else model.pyramid_level_inputs
+    return model.get_layer(ends["P4" if fine_tune == "last_stage" else "P3"])
+
+
 def split_at_tail(model: keras.Model, name: str, fine_tune: FineTune) -> tuple[list[Any], list[Any]]:
     """Divides a backbone's layers into those that stay frozen and those that are trained.
 
@@ -102,16 +116,13 @@ def split_at_tail(model: keras.Model, name: str, fine_tune: FineTune) -> tuple[l
         fine_tune: Where training begins, see `cxr_keras3.config.FineTune`.
 
     Returns:
-        The frozen layers and the trained layers, both in the order of the graph. A stage begins where
-        the map is halved, and all that follows depends on the map before it alone.
+        The frozen layers and the trained layers, both in the order of the graph.
     """
     layers = list(model.layers)
     if fine_tune == "none":
         return layers, []
     if fine_tune == "all":
         return [], layers
-    row = find(name)
-    ends = row.stage_ends if row.stage_ends is not None else model.pyramid_level_inputs
-    boundary = model.get_layer(ends["P4" if fine_tune == "last_stage" else "P3"])
-    tail = {id(layer) for layer in keras.Model(boundary.output, model.output).layers}
+    last_frozen = boundary(model, name, fine_tune)
+    tail = {id(layer) for layer in keras.Model(last_frozen.output, model.output).layers}
     return [layer for layer in layers if id(layer) not in tail], [layer for layer in layers if id(layer) in tail]

@@ -10,7 +10,13 @@ import keras
 from cxr_keras3 import backbone_table, backbones
 from cxr_keras3.images import IMAGE_SIZE
 
-PREPROCESSING, BACKBONE, POOLING, LOGITS = "preprocessing", "backbone", "pooled_features", "logits"
+PREPROCESSING, BACKBONE, POOLING, DROPOUT, LOGITS = (
+    "preprocessing",
+    "backbone",
+    "pooled_features",
+    "dropout",
+    "logits",
+)
 
 
 def build(
@@ -36,7 +42,7 @@ def build(
     inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8", name="image")
     features = backbone(_preprocessing(backbone_name, image_size)(inputs))
     pooled = keras.layers.GlobalAveragePooling2D(name=POOLING)(features)
-    dropped = keras.layers.Dropout(dropout, seed=seed)(pooled)
+    dropped = keras.layers.Dropout(dropout, seed=seed, name=DROPOUT)(pooled)
     initializer = keras.initializers.GlorotUniform(seed=seed)
     logits = keras.layers.Dense(class_count, kernel_initializer=initializer, name=LOGITS)(dropped)
     return keras.Model(inputs, logits, name="classifier")
@@ -64,6 +70,36 @@ def _preprocessing(backbone_name: str, image_size: int) -> keras.Model:
 def feature_extractor(model: keras.Model) -> keras.Model:
     """The part up to the pooled features: uint8 (B, 299, 299, 1) to float32 (B, C). Shares the weights."""
     return keras.Model(model.input, model.get_layer(POOLING).output)
+
+
+def head(model: keras.Model) -> keras.Model:
+    """The part after the pooled features: float32 (B, C) to logits. Shares the weights."""
+    inputs = keras.Input(model.get_layer(POOLING).output.shape[1:])
+    return keras.Model(inputs, _logits_of_pooled(model, inputs), name="head")
+
+
+def divide(model: keras.Model, boundary: keras.Layer) -> tuple[keras.Model, keras.Model]:
+    """Divides a classifier inside its backbone, at a layer that all later ones depend on alone.
+
+    Args:
+        model: From `build`.
+        boundary: A layer of its backbone, see `backbones.boundary`.
+
+    Returns:
+        The part up to the boundary, from uint8 (B, 299, 299, 1), and the part after it, to logits. Both share
+        the model's weights.
+    """
+    backbone = model.get_layer(BACKBONE)
+    images = keras.Input(model.input_shape[1:], dtype="uint8")
+    before = keras.Model(backbone.input, boundary.output)(model.get_layer(PREPROCESSING)(images))
+    inputs = keras.Input(boundary.output.shape[1:])
+    after = keras.Model(boundary.output, backbone.output)(inputs)
+    logits = _logits_of_pooled(model, model.get_layer(POOLING)(after))
+    return keras.Model(images, before, name="frozen"), keras.Model(inputs, logits, name="tail")
+
+
+def _logits_of_pooled(model: keras.Model, pooled: keras.KerasTensor) -> keras.KerasTensor:
+    return model.get_layer(LOGITS)(model.get_layer(DROPOUT)(pooled))
 
 
 def explainer(model: keras.Model) -> keras.Model:

@@ -1,24 +1,31 @@
 """The built dataset as arrays: builds it where it is missing, reads a split, feeds batches."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow_datasets as tfds
 
 from cxr_keras3 import progress
-from cxr_keras3.augment import augment
+from cxr_keras3.augment import as_row, augment, draw
+from cxr_keras3.concurrency import map_ahead
+from cxr_keras3.config import ClassBalance, Region
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.region import restrict
 from tfds_cxr import database
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 SPLITS = ("train", "validation", "test")
+Augmentation = Literal["none", "host", "device"]
+VALIDATION_BATCH = 32
+_BATCHES_AHEAD = 6
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,8 @@ def prepare(*, data_dir: Path | None, manual_dir: Path | None) -> Builder:
     Raises:
         UserError: Where the database cannot be had, or the dataset there was built from other files.
     """
+    if manual_dir is not None:
+        database.require_folder(manual_dir)  # TFDS takes a missing one for an empty one, and would download
     builder = Builder(data_dir=data_dir)
     if builder.is_prepared():
         if manual_dir is not None:
@@ -66,7 +75,7 @@ def prepare(*, data_dir: Path | None, manual_dir: Path | None) -> Builder:
 
 def _check_same_files(builder: Builder, manual_dir: Path) -> None:
     with database.opened(manual_dir) as root:
-        fingerprint = database.listing_fingerprint(database.list_files(root))
+        fingerprint = database.listing_fingerprint(database.list_files(root).files)
     if fingerprint != builder.info.metadata["listing_fingerprint"]:
         raise UserError(
             f"the dataset in {builder.data_path} was built from other files than those in {manual_dir}; "
@@ -74,20 +83,41 @@ def _check_same_files(builder: Builder, manual_dir: Path) -> None:
         )
 
 
-def load(builder: Builder, split: str) -> Split:
-    """Reads one split into memory, in the dataset's own fixed order."""
+def load(builder: Builder, split: str, *, region: Region = "full") -> Split:
+    """Reads one split into memory, in the dataset's own fixed order.
+
+    Args:
+        builder: From `prepare`.
+        split: One of `SPLITS`.
+        region: What of each image to keep, see `cxr_keras3.region`. For any but "full" the images without a
+            lung mask are left out, and counted in a line on the terminal.
+
+    Raises:
+        UserError: Where a region leaves a class without an image.
+    """
     count = builder.info.splits[split].num_examples
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 1), dtype=np.uint8)
     rows: list[Mapping[str, Any]] = []
-    for image, row in zip(images, read(builder, split, encoded=("mask",)), strict=True):
-        image[...] = row["image"]
-        rows.append({key: value for key, value in row.items() if key not in ("image", "mask")})
+    for example in read(builder, split, encoded=("mask",) if region == "full" else ()):
+        if region == "full" or example["has_mask"]:
+            images[len(rows)] = restrict(example["image"], example["mask"], region)
+            rows.append({key: value for key, value in example.items() if key not in ("image", "mask")})
 
     def text(key: str) -> np.ndarray:
         return np.array([row[key].decode() for row in rows], dtype=np.str_)
 
     labels = np.array([row["label"] for row in rows], dtype=np.int64)
-    return Split(images, labels, text("image_id"), text("group_id"), text("source"))
+    if len(rows) < count:
+        progress.say(
+            f"region {region}: {count - len(rows):,} of {count:,} {split} images have no mask and are left out"
+        )
+        without = [name for label, name in enumerate(LABELS) if label not in labels]
+        if without:
+            raise UserError(
+                f"--region {region} needs lung masks of every class, the {split} split has none of "
+                f"{', '.join(without)}; build from a copy of the database with its masks, or use --region full"
+            )
+    return Split(images[: len(rows)], labels, text("image_id"), text("group_id"), text("source"))
 
 
 def description(builder: Builder) -> dict[str, Any]:
@@ -106,37 +136,68 @@ def class_weights(labels: np.ndarray) -> dict[int, float]:
     return {int(label): len(labels) / (len(present) * int(count)) for label, count in zip(present, found, strict=True)}
 
 
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras ships no types
-    """Feeds shuffled batches to `Model.fit`: inputs (batch_size, …) and one-hot float32 (batch_size, classes).
+def steps_per_epoch(image_count: int, batch_size: int) -> int:
+    """Full batches in an epoch; what does not fill one is left for another epoch, so the step is compiled once."""
+    return image_count // min(batch_size, image_count)
 
-    Order and augmentation depend on (seed, epoch, position) alone. What does not fill a batch is left for
-    another epoch, so that the step is compiled once.
+
+def batches(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    augmentation: Augmentation = "none",
+    class_balance: ClassBalance = "none",
+    first_epoch: int = 0,
+    process: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[Any, ...]]:
+    """Endless shuffled batches for `Model.fit`: inputs (batch_size, …), one-hot float32 (batch_size, classes), weights.
+
+    Order and augmentation depend on (seed, epoch, position) alone, whatever the number of threads, and of
+    processes: each gets its share of the same batch. A generator and not a `PyDataset`, whose threads may ask for
+    the next epoch's batches before they are told that it has begun.
+
+    Args:
+        inputs: (views, N, …): images uint8, or features. Epoch after epoch, views are used in turn.
+        labels: int (N,).
+        batch_size: Images a step, over all processes.
+        seed: Decides order and augmentation.
+        augmentation: "host" changes images here; "device" adds the changes to the inputs, for a model of
+            `augment_on_device.training_model`.
+        class_balance: "weights" adds each image's `class_weights` as float32 (batch_size,); "sampling" draws the
+            classes equally often, rare ones repeatedly, in place of each image once.
+        first_epoch: The epoch to begin with.
+        process: This process's number, and how many there are.
     """
+    targets = one_hot(labels)
+    weights = np.array([class_weights(labels)[label] for label in labels], dtype=np.float32)
+    size, (number, count) = min(batch_size, len(labels)), process
 
-    def __init__(self, inputs: np.ndarray, labels: np.ndarray, *, batch_size: int, seed: int, augmented: bool) -> None:
-        super().__init__(workers=2, max_queue_size=8)
-        self._inputs = inputs
-        self._targets = one_hot(labels)
-        self._batch_size = min(batch_size, len(labels))
-        self._seed = seed
-        self._augmented = augmented
-        self._epoch = 0
+    def positions() -> Iterator[tuple[int, np.ndarray]]:
+        for epoch in itertools.count(first_epoch):
+            generator = np.random.default_rng((seed, epoch))
+            if class_balance == "sampling":
+                order = generator.choice(len(labels), size=len(labels), p=weights / weights.sum(dtype=np.float64))
+            else:
+                order = generator.permutation(len(labels))
+            for step in range(steps_per_epoch(len(labels), batch_size)):
+                chosen = order[step * size : (step + 1) * size]
+                yield epoch, chosen[number * size // count : (number + 1) * size // count]
 
-    def __len__(self) -> int:
-        return len(self._inputs) // self._batch_size
+    def batch(position: tuple[int, np.ndarray]) -> tuple[Any, ...]:
+        epoch, chosen = position
+        found: Any = inputs[epoch % len(inputs)][chosen]
+        if found.dtype == np.float16:
+            found = found.astype(np.float32)
+        seeds = [(seed, epoch, int(index)) for index in chosen]
+        if augmentation == "host":
+            found = np.stack([augment(image, seed=own) for image, own in zip(found, seeds, strict=True)])
+        elif augmentation == "device":
+            found = (found, np.stack([as_row(draw(np.random.default_rng(own))) for own in seeds]))
+        return (found, targets[chosen], weights[chosen]) if class_balance == "weights" else (found, targets[chosen])
 
-    def on_epoch_end(self) -> None:
-        """Moves to the next epoch's order."""
-        self._epoch += 1
-
-    def __getitem__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        order = np.random.default_rng((self._seed, self._epoch)).permutation(len(self._inputs))
-        chosen = order[step * self._batch_size : (step + 1) * self._batch_size]
-        inputs = self._inputs[chosen]
-        if self._augmented:
-            seeds = [(self._seed, self._epoch, int(index)) for index in chosen]
-            inputs = np.stack([augment(image, seed=seed) for image, seed in zip(inputs, seeds, strict=True)])
-        return inputs, self._targets[chosen]
+    return map_ahead(batch, positions(), ahead=_BATCHES_AHEAD)
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:

@@ -4,11 +4,14 @@ Example: python -m cxr_keras3.train --backend jax --manual-dir ~/covid19-radiogr
 """
 
 import argparse
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import platformdirs
 import simple_parsing
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +21,9 @@ from cxr_keras3.backbone_table import BACKBONES
 from cxr_keras3.config import TrainingConfig
 from cxr_keras3.errors import UserError, run_command
 from cxr_keras3.presets import PRESETS
+
+if TYPE_CHECKING:
+    from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,17 @@ class Options:
     manual_dir: Path | None = None
     """Folder with a copy of the database; without one a built dataset is used, else Kaggle is asked."""
     run_dir: Path | None = None
-    """Where the run goes; runs/<date>-<backbone> when left out."""
+    """Where the run goes; runs/<date>-<backbone> when left out. An interrupted run there goes on."""
+    cache_dir: Path | None = None
+    """Keeps features of frozen layers for later runs, the user's cache folder when left out; never emptied."""
+    seeds: int = 1
+    """Runs with so many seeds, --seed and those after it, each in a folder of its own; mean and spread at the end."""
+    coordinator: str = ""
+    """Address and port of process 0, such as 10.0.0.1:1234, where several processes train one model (JAX)."""
+    processes: int = 1
+    """How many processes train together."""
+    process: int = 0
+    """The number of this process; 0 writes the run."""
 
 
 def parse(arguments: Sequence[str]) -> tuple[Options, TrainingConfig]:
@@ -75,21 +91,58 @@ def main(arguments: Sequence[str]) -> int:
     """Trains, evaluates, and says where the run is."""
     options, config = parse(arguments)
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    from tfds_cxr import database  # noqa: PLC0415
 
-    started = dt.datetime.now(dt.UTC)
-    run_dir = options.run_dir or artifact.RUNS / f"{started:%Y%m%d-%H%M%S}-{config.backbone}"
-    artifact.require_unfinished(run_dir)
-    if options.manual_dir is not None and not options.manual_dir.is_dir():
-        raise UserError(f"--manual-dir must be a folder with a copy of the database, received {options.manual_dir}")
+    run_dir = options.run_dir or artifact.RUNS / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{config.backbone}"
+    if options.manual_dir is not None:
+        database.require_folder(options.manual_dir)
+    if options.seeds < 1:
+        raise UserError(f"--seeds must be at least 1, received {options.seeds}")
+    run_dirs = [run_dir if options.seeds == 1 else run_dir / f"seed-{config.seed + n}" for n in range(options.seeds)]
+    if all(map(artifact.is_evaluated, run_dirs)):
+        artifact.require_unfinished(run_dirs[0])
     progress.say(f"starting Keras on {options.backend}")
     _backend.select(options.backend)
+    from cxr_keras3 import data, devices  # noqa: PLC0415 -- only now is the backend chosen
+
+    if options.coordinator:
+        devices.join(options.coordinator, processes=options.processes, process=options.process)
+    builder = data.prepare(data_dir=options.data_dir, manual_dir=options.manual_dir)
+    try:
+        results = [
+            _run(dataclasses.replace(config, seed=config.seed + number), options, builder, folder)
+            for number, folder in enumerate(run_dirs)
+        ]
+    except KeyboardInterrupt:
+        progress.say(f"stopped; the same command with --run-dir {run_dir} goes on after the last finished epoch")
+        raise
+    if options.seeds > 1 and devices.is_chief():
+        from cxr_keras3 import records  # noqa: PLC0415
+
+        progress.say(records.write_spread(run_dir, results))
+    return 0
+
+
+def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: Path) -> dict[str, Any]:
+    """One run from where it stands to its evaluation, whose figures it returns; none but process 0's are any."""
     import keras  # noqa: PLC0415 -- only now is the backend chosen
 
-    from cxr_keras3 import data, evaluation, training  # noqa: PLC0415
+    from cxr_keras3 import artifact, devices, evaluation, training  # noqa: PLC0415
 
+    started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
-    builder = data.prepare(data_dir=options.data_dir, manual_dir=options.manual_dir)
-    model = training.train(config, builder=builder, run_dir=run_dir)
+    if (run_dir / artifact.MANIFEST).exists():
+        progress.say(f"{run_dir} is trained; going on with its evaluation")
+        model = artifact.load_model(run_dir)
+    else:
+        model = training.train(
+            config,
+            builder=builder,
+            run_dir=run_dir,
+            cache_dir=options.cache_dir or platformdirs.user_cache_path("cxr_keras3"),
+        )
+    if not devices.is_chief():
+        return {}
     results = evaluation.evaluate(
         model,
         artifact.load_manifest(run_dir),
@@ -100,7 +153,7 @@ def main(arguments: Sequence[str]) -> int:
     progress.say(evaluation.describe(results))
     minutes = (dt.datetime.now(dt.UTC) - started).total_seconds() / 60
     progress.say(f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / evaluation.REPORT}")
-    return 0
+    return results
 
 
 if __name__ == "__main__":

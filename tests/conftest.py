@@ -1,10 +1,12 @@
 """What the tests share: a synthetic database, the dataset built from it, and a run trained on that."""
 
 import os
+import tempfile
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports Keras
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="cxr_keras3_cache")  # commands must not fill the user's own
 
 import subprocess
 import sys
@@ -67,7 +69,7 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     builder = reading.find(data_dir)
-    model = training.train(TINY, builder=builder, run_dir=folder)
+    model = training.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
     evaluation.evaluate(
         model,
         artifact.load_manifest(folder),

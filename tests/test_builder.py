@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from cxr_keras3 import images
-from tfds_cxr import phantom
+from tfds_cxr import phantom, summary
 from tfds_cxr.database import DatabaseError
 from tfds_cxr.labels import LABELS
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -132,6 +132,24 @@ def test_all_unusable_files_are_named_and_nothing_is_left_behind(database_dir: P
     assert files[3].name not in str(error.value)
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
     assert not Builder(data_dir=tmp_path / "data").is_prepared()
+
+
+def test_missing_files_are_said_and_listed_and_the_rest_is_built(
+    database_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Path(shutil.copytree(database_dir, tmp_path / "copy"))
+    gone = sorted((copy / FOLDER / "Normal" / "images").iterdir())[:23]
+    for file in gone:
+        file.unlink()
+    builder = build(copy, tmp_path / "data", file_format="array_record")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "23 files that the metadata names are missing" in said
+    assert "Normal 7 of 10,192" in said
+    assert "and 3 more; all are listed in missing_files.txt" in said
+    listed = (Path(builder.data_path) / summary.MISSING).read_text().splitlines()
+    assert sorted(name.casefold() for name in listed) == sorted(f"normal/{file.stem.casefold()}" for file in gone)
+    assert builder.info.metadata["missing"] == 23
+    assert len(examples(builder)) == 97
 
 
 def test_a_copy_too_small_to_split_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ FOLDER = "COVID-19_Radiography_Dataset"
 
 def listing(folder: Path) -> list[tuple[str, str, bool, str]]:
     with database.opened(folder) as root:
-        files = database.list_files(root)
+        files = database.list_files(root).files
     return [(file.label, file.filename, file.mask is not None, file.url) for file in files]
 
 
@@ -54,7 +54,7 @@ def test_every_file_has_its_mask_and_claimed_url(database_dir: Path) -> None:
 def test_fingerprint_is_the_same_for_folder_and_zip_and_changes_with_a_file(copy: Path, tmp_path: Path) -> None:
     def fingerprint(folder: Path) -> str:
         with database.opened(folder) as root:
-            return database.listing_fingerprint(database.list_files(root))
+            return database.listing_fingerprint(database.list_files(root).files)
 
     zipped(copy, tmp_path / "zip" / "archive.zip")
     whole = fingerprint(copy)
@@ -134,3 +134,10 @@ def test_a_member_larger_than_the_limit_is_not_read_whole(tmp_path: Path) -> Non
         member = zipfile.Path(archive, "bomb.png")
         with pytest.raises(ImageError, match="at most 999 bytes"):
             database.read_bytes(member, limit=999)
+
+
+def test_files_that_only_the_metadata_knows_are_named(copy: Path) -> None:
+    for name in ("COVID-phantom-2.png", "COVID-phantom-11.png"):
+        (copy / FOLDER / "COVID" / "images" / name).unlink()
+    with database.opened(copy) as root:
+        assert database.list_files(root).missing == ["COVID/COVID-phantom-2", "COVID/COVID-phantom-11"]

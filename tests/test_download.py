@@ -82,7 +82,7 @@ def kaggle(database_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def names(folder: Path) -> list[str]:
     with database.opened(folder) as root:
-        return [f"{file.label}/{file.filename}" for file in database.list_files(root)]
+        return [f"{file.label}/{file.filename}" for file in database.list_files(root).files]
 
 
 def test_an_empty_manual_folder_downloads_and_builds(kaggle: type[Kaggle], database_dir: Path, tmp_path: Path) -> None:

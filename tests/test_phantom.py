@@ -193,7 +193,7 @@ def test_database_has_the_layout_of_the_real_one(tmp_path: Path) -> None:
 def test_the_dataset_reader_finds_every_mask_and_url(tmp_path: Path) -> None:
     phantom.write_database(tmp_path, per_class=3, seed=0)
     with opened(tmp_path) as root:
-        files = list_files(root)
+        files = list_files(root).files
     assert len(files) == 3 * len(LABELS)
     assert all(file.mask is not None and file.url == phantom.PHANTOM_URL for file in files)
 

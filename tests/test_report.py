@@ -131,6 +131,7 @@ def fact(label: str, number: int, **known: str | bool | float) -> Facts:
         "original_mode": "L",
         "has_mask": False,
         "brightness": 100.0,
+        "kilobytes": 40.0,
     }
     return Facts(label=label, image_id=image_id, **defaults | known)
 

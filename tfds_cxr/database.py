@@ -65,6 +65,29 @@ class DatabaseFile:
         return Path(self.filename).stem
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a copy of the database holds, and what it should hold by its own metadata.
+
+    Attributes:
+        files: Its images, by class and then by name.
+        missing: The metadata's rows that no image belongs to, as `class/name`, in the order of the sheets.
+    """
+
+    files: list[DatabaseFile]
+    missing: list[str]
+
+
+def require_folder(folder: Path) -> None:
+    """Refuses a manual folder that is not there.
+
+    Raises:
+        DatabaseError: Where it is not.
+    """
+    if not folder.is_dir():
+        raise DatabaseError(f"the manual folder must exist, received {folder}; it must hold {EXPECTED_LAYOUT}")
+
+
 @contextmanager
 def opened(folder: Path) -> Iterator[AnyPath]:
     """Finds the folder that holds the class folders, in `folder`, below it, or inside a zip there.
@@ -74,8 +97,7 @@ def opened(folder: Path) -> Iterator[AnyPath]:
     Raises:
         DatabaseError: Where there is none, or more than one.
     """
-    if not folder.is_dir():
-        raise DatabaseError(f"the manual folder must exist, received {folder}; it must hold {EXPECTED_LAYOUT}")
+    require_folder(folder)
     with ExitStack() as archives:
         candidates = list(_roots(folder, archives, depth=_SEARCH_DEPTH))
         if not candidates:
@@ -113,8 +135,8 @@ def class_of_folder(name: str) -> str | None:
     return _CLASS_FOLDERS.get(re.sub(r"[^a-z]", "", name.casefold()))
 
 
-def list_files(root: AnyPath) -> list[DatabaseFile]:
-    """Lists the images of a copy of the database, by class and then by name.
+def list_files(root: AnyPath) -> Listing:
+    """Lists the images of a copy of the database, and what its metadata names beyond them.
 
     Args:
         root: The folder that holds the class folders, see `opened`.
@@ -122,7 +144,7 @@ def list_files(root: AnyPath) -> list[DatabaseFile]:
     Raises:
         DatabaseError: Where a class is missing or empty, or a metadata sheet has other columns.
     """
-    files = []
+    files, missing = [], []
     folders = {class_of_folder(child.name): child for child in root.iterdir() if child.is_dir()}
     for label in LABELS:
         if label not in folders:
@@ -131,12 +153,16 @@ def list_files(root: AnyPath) -> list[DatabaseFile]:
         if not images:
             raise DatabaseError(f"the folder {folders[label]} must hold images, it holds none")
         masks = {mask.name.casefold(): mask for mask in _files_below(folders[label] / "masks")}
-        urls = _claimed_urls(root, label)
+        rows = _metadata_rows(root, label)
+        urls = {normalised(name): url for name, url in rows}
+        stems = [normalised(Path(path.name).stem) for path in images]
         files += [
-            DatabaseFile(label, path, masks.get(path.name.casefold()), urls.get(normalised(Path(path.name).stem), ""))
-            for path in images
+            DatabaseFile(label, path, masks.get(path.name.casefold()), urls.get(stem, ""))
+            for path, stem in zip(images, stems, strict=True)
         ]
-    return files
+        found = set(stems)
+        missing += [f"{label}/{name}" for name, _ in rows if normalised(name) not in found]
+    return Listing(files, missing)
 
 
 def _images_of_class(folder: AnyPath) -> list[AnyPath]:
@@ -176,11 +202,11 @@ def read_bytes(path: AnyPath, *, limit: int = MAX_FILE_BYTES) -> bytes:
     return bytes(data)
 
 
-def _claimed_urls(root: AnyPath, label: str) -> dict[str, str]:
-    """The URL column of a class's metadata sheet by normalised file name; empty without a sheet."""
+def _metadata_rows(root: AnyPath, label: str) -> list[tuple[str, str]]:
+    """File name and claimed URL of every row of a class's metadata sheet; none without a sheet."""
     sheets = [p for p in root.iterdir() if p.name.casefold() == f"{label}.metadata.xlsx".casefold()]
     if not sheets:
-        return {}
+        return []
     rows = _sheet_rows(sheets[0])
     header = [str(cell).strip().upper() for cell in rows[0]] if rows else []
     missing = [column for column in _METADATA_COLUMNS if column not in header]
@@ -190,7 +216,7 @@ def _claimed_urls(root: AnyPath, label: str) -> dict[str, str]:
             f"missing {', '.join(missing)}, found {', '.join(header) or 'none'}; restore the original sheet"
         )
     name, url = (header.index(column) for column in _METADATA_COLUMNS)
-    return {normalised(str(row[name])): str(row[url] or "").strip() for row in rows[1:] if row[name]}
+    return [(str(row[name]).strip(), str(row[url] or "").strip()) for row in rows[1:] if row[name]]
 
 
 def _sheet_rows(path: AnyPath) -> list[tuple[Any, ...]]:

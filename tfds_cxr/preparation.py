@@ -6,29 +6,23 @@ file on the data disk rather than in memory, or being decoded twice.
 
 import hashlib
 import io
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
 from cxr_keras3 import images, progress
-from tfds_cxr import database, grouping, provenance, splits
+from cxr_keras3.concurrency import map_ahead
+from tfds_cxr import _png, database, grouping, provenance, splits
 from tfds_cxr.database import DatabaseError, DatabaseFile
-from tfds_cxr.labels import PUBLISHED_COUNTS
 
 MASK_SIZE = 256
 NO_MASK = np.zeros((MASK_SIZE, MASK_SIZE), dtype=np.uint8)
 NO_FINGERPRINT = np.zeros(grouping.FREQUENCIES**2, dtype=np.float32)  # resembles nothing
 SYNTHETIC_URL = "synthetic:"
 _LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep the cores busy, 20 MB at most
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -113,7 +107,7 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
     """Reads, checks, groups and splits all files.
 
     Args:
-        files: From `database.list_files`.
+        files: The `files` of `database.list_files`.
         spool: An empty file, open for reading and writing, until the records have been read out; it takes
             about as much as the dataset.
 
@@ -123,7 +117,7 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
     facts: list[_Facts] = []
     spans: list[tuple[tuple[int, int], tuple[int, int] | None]] = []
     problems = []
-    decoded = _map_ahead(_decode, files)
+    decoded = map_ahead(_decode, files, ahead=_LOOK_AHEAD)
     for file, result in zip(progress.track(files, description="reading images"), decoded, strict=True):
         if isinstance(result, images.ImageError):
             problems.append(f"{file.label}/{file.filename}: {result}")
@@ -146,22 +140,11 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
     return Records(records, spool)
 
 
-def _map_ahead(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-    """Like `map`, on all cores, a bounded number of items ahead of the consumer."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        pending: deque[Future[Result]] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) >= _LOOK_AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
 def _decode(file: DatabaseFile) -> tuple[bytes, bytes | None, _Facts] | images.ImageError:
     """The canonical image and its mask, encoded, or why there is none."""
     try:
-        film = images.decode(database.read_bytes(file.path))
+        data = database.read_bytes(file.path)
+        film = images.decode(data)
         mask = None if file.mask is None else _decode_mask(database.read_bytes(file.mask))
     except images.ImageError as error:
         return error
@@ -170,7 +153,8 @@ def _decode(file: DatabaseFile) -> tuple[bytes, bytes | None, _Facts] | images.I
     # Phantoms are independent by construction, and all drawn from one anatomy: they only look like copies.
     fingerprint = NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
     facts = _Facts(film.original_mode, sha256, fingerprint)
-    return images.encode_png(pixels), None if mask is None else images.encode_png(mask), facts
+    image_png = _png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
+    return image_png, None if mask is None else images.encode_png(mask), facts
 
 
 def _decode_mask(data: bytes) -> np.ndarray:
@@ -218,38 +202,6 @@ def _records(
     ]
 
 
-def summary(records: Records) -> dict[str, Any]:
-    """What the built dataset says of itself: counts, groups, and how much of the database is there."""
-    counts = {split: Counter(r.file.label for r in records if r.split == split) for split in splits.SPLITS}
-    groups = Counter(record.group_id for record in records)
-    files = [record.file for record in records]
-    found = database.count_by_label(files)
-    return {
-        "listing_fingerprint": database.listing_fingerprint(files),
-        "synthetic": any(is_synthetic(file) for file in files),
-        "counts": {split: {label: counts[split][label] for label in PUBLISHED_COUNTS} for split in splits.SPLITS},
-        "complete": found == PUBLISHED_COUNTS,
-        "with_mask": sum(record.mask_span is not None for record in records),
-        "groups": len(groups),
-        "images_in_groups_of_several": sum(size for size in groups.values() if size > 1),
-    }
-
-
 def is_synthetic(file: DatabaseFile) -> bool:
     """Whether the file's own metadata says that a program drew it."""
     return file.url.startswith(SYNTHETIC_URL)
-
-
-def describe(summary_of_build: dict[str, Any]) -> str:
-    """The summary in words, for the terminal."""
-    found = Counter[str]()
-    for counts in summary_of_build["counts"].values():
-        found.update(counts)
-    share = ", ".join(f"{label} {found[label]:,} of {published:,}" for label, published in PUBLISHED_COUNTS.items())
-    kind = "synthetic images" if summary_of_build["synthetic"] else "images"
-    whole = "the whole database" if summary_of_build["complete"] else "not the whole database"
-    return (
-        f"{found.total():,} {kind}, {whole}: {share}; {summary_of_build['with_mask']:,} with a mask; "
-        f"{summary_of_build['groups']:,} groups, {summary_of_build['images_in_groups_of_several']:,} images "
-        "share theirs with another"
-    )

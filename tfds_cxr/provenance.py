@@ -10,6 +10,7 @@ import functools
 import gzip
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -93,6 +94,15 @@ def lookup(label: str, image_id: str) -> Provenance:
     if match is None or _plain(match["label"]) != _plain(label):
         return nothing
     return load().get(f"{label}-{match['number']}", nothing)
+
+
+@functools.cache
+def published_counts() -> Mapping[str, Mapping[str, int]]:
+    """Returns the published images of each class by recovered source: class to source to number."""
+    counts: dict[str, Counter[str]] = {}
+    for row in load().values():
+        counts.setdefault(row.image_id.rpartition("-")[0], Counter())[row.source] += 1
+    return MappingProxyType(counts)
 
 
 def short_source(url: str) -> str:

@@ -33,7 +33,7 @@ SAMPLES_PER_CLASS = 6
 GROUPS_OF_A_KIND = 6  # shown of those with a known person, and of those without
 SHOWN_OF_GROUP = 6
 OUTLINE_COLOUR = (255, 176, 0)
-BRIGHTNESS_BINS = 32
+BINS = 32  # of the distributions
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -164,23 +164,32 @@ def _in_turn(lists: Iterable[Sequence[Item]]) -> list[Item]:
 
 
 def by_class(facts: Sequence["Facts"]) -> dict[str, dict[str, Any]]:
-    """Counts and brightness of each class's images; a class without images is left out."""
+    """Counts, brightness and size of each class's images; a class without images is left out."""
     rows = {}
+    largest = max(fact.kilobytes for fact in facts)
     for label in LABELS:
         of_class = [fact for fact in facts if fact.label == label]
         if of_class:
-            brightness = [fact.brightness for fact in of_class]
-            histogram, _ = np.histogram(brightness, bins=BRIGHTNESS_BINS, range=(0, 256))
             rows[label] = {
                 "images": len(of_class),
                 "with_mask": sum(fact.has_mask for fact in of_class),
                 "modes": Counter(fact.original_mode for fact in of_class).most_common(),
                 "groups": len({fact.group_id for fact in of_class}),
                 "persons": len({(fact.source, fact.patient_id) for fact in of_class if fact.patient_id}),
-                "quartiles": np.percentile(brightness, (25, 50, 75)).tolist(),
-                "histogram": (histogram / len(of_class)).tolist(),
+                "brightness": _distribution([fact.brightness for fact in of_class], top=256),
+                "kilobytes": _distribution([fact.kilobytes for fact in of_class], top=largest),
             }
     return rows
+
+
+def _distribution(values: Sequence[float], *, top: float) -> dict[str, Any]:
+    """Quartiles, and the share of the values in each of `BINS` equal steps from 0 to `top`."""
+    histogram, _ = np.histogram(values, bins=BINS, range=(0, top))
+    return {
+        "quartiles": np.percentile(values, (25, 50, 75)).tolist(),
+        "histogram": (histogram / len(values)).tolist(),
+        "top": top,
+    }
 
 
 def by_source(facts: Sequence["Facts"]) -> list[dict[str, Any]]:

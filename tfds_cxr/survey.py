@@ -29,6 +29,7 @@ class Facts:
 
     Attributes:
         brightness: Mean grey level, 0 to 255.
+        kilobytes: Size of the image as the dataset stores it, a PNG: more detail or noise makes it larger.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Facts:
     original_mode: str
     has_mask: bool
     brightness: float
+    kilobytes: float
 
     @property
     def key(self) -> Key:
@@ -64,6 +66,7 @@ def facts(builder: Builder) -> list[Facts]:
             split=split,
             has_mask=bool(example["has_mask"]),
             brightness=float(_decode(example["image"]).mean()),
+            kilobytes=len(example["image"]) / 1000,
             **{name: example[name].decode() for name in _TEXTS},
         )
         for split, example in _examples(builder, description="measuring images")

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from cxr_keras3 import progress
-from tfds_cxr import database, download, preparation, splits
+from tfds_cxr import database, download, preparation, splits, summary
 from tfds_cxr.database import KAGGLE_HANDLE
 from tfds_cxr.labels import LABELS
 
@@ -61,10 +61,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         root = self._open_files.enter_context(database.opened(_manual_dir(dl_manager)))
         spool = self._open_files.enter_context(tempfile.TemporaryFile(dir=self.data_path))  # noqa: SIM115 -- closed with the stack
-        records = preparation.prepare(database.list_files(root), spool=spool)
-        summary = preparation.summary(records)
-        progress.say(preparation.describe(summary))
-        self.info.metadata.update(summary)
+        listing = database.list_files(root)
+        records = preparation.prepare(listing.files, spool=spool)
+        facts = summary.summarise(records, missing=listing.missing)
+        progress.say(summary.describe(facts, missing=listing.missing))
+        if listing.missing:
+            names = "".join(f"{name}\n" for name in listing.missing)
+            (Path(self.data_path) / summary.MISSING).write_text(names, encoding="utf-8")
+        self.info.metadata.update(facts)
         return {split: records.examples(split) for split in splits.SPLITS}
 
     def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
