@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from cxr_keras3.errors import UserError
@@ -10,7 +11,26 @@ Backend = Literal["jax", "tensorflow", "torch"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 
 
-def select(name: str) -> None:
+@dataclass(frozen=True)
+class Together:
+    """Several processes that train one model, each on its own devices.
+
+    Attributes:
+        coordinator: Address and port of process 0, such as "10.0.0.1:1234".
+        processes: How many there are.
+        process: The number of this one, from 0.
+    """
+
+    coordinator: str
+    processes: int
+    process: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.process < self.processes:
+            raise UserError(f"--process must lie in 0..{self.processes - 1}, received {self.process}")
+
+
+def select(name: str, together: Together | None = None) -> None:
     """Makes Keras run on a backend and imports it.
 
     TensorFlow serves tf.data and KerasCV under every backend; unless it is the backend itself it is
@@ -18,9 +38,10 @@ def select(name: str) -> None:
 
     Args:
         name: One of `BACKENDS`.
+        together: The processes that this one is to join, which has to happen before JAX looks for devices.
 
     Raises:
-        UserError: Where the backend is unknown or not installed.
+        UserError: Where the backend is unknown or not installed, or cannot be joined by several processes.
         RuntimeError: Where Keras has already been imported on another backend in this process.
     """
     if name not in BACKENDS:
@@ -35,6 +56,10 @@ def select(name: str) -> None:
 
     if keras.backend.backend() != name:
         raise RuntimeError(f"Keras already runs on {keras.backend.backend()} in this process")
+    if together is not None:
+        if name != "jax":
+            raise UserError(f"several processes train on JAX only, received --backend {name}")
+        keras.distribution.initialize(together.coordinator, together.processes, together.process)
     if name == "jax":
         from cxr_keras3 import _fast_convolutions  # noqa: PLC0415 -- needs JAX
 

@@ -10,24 +10,6 @@ from cxr_keras3.config import Precision
 from cxr_keras3.errors import UserError
 
 
-def join(coordinator: str, *, processes: int, process: int) -> None:
-    """Makes this process one of several that train one model, each on its own devices.
-
-    Args:
-        coordinator: Address and port of process 0, such as "10.0.0.1:1234".
-        processes: How many there are.
-        process: The number of this one, from 0.
-
-    Raises:
-        UserError: Where the backend is not JAX, or a number is out of range.
-    """
-    if keras.backend.backend() != "jax":
-        raise UserError(f"several processes train on JAX only, received --backend {keras.backend.backend()}")
-    if not 0 <= process < processes:
-        raise UserError(f"--process must lie in 0..{processes - 1}, received {process}")
-    keras.distribution.initialize(coordinator, processes, process)
-
-
 def process() -> tuple[int, int]:
     """The number of this process and how many there are."""
     if keras.backend.backend() != "jax":

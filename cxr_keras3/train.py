@@ -101,12 +101,13 @@ def main(arguments: Sequence[str]) -> int:
     run_dirs = [run_dir if options.seeds == 1 else run_dir / f"seed-{config.seed + n}" for n in range(options.seeds)]
     if all(map(artifact.is_evaluated, run_dirs)):
         artifact.require_unfinished(run_dirs[0])
+    together = None
+    if options.coordinator:
+        together = _backend.Together(options.coordinator, options.processes, options.process)
     progress.say(f"starting Keras on {options.backend}")
-    _backend.select(options.backend)
+    _backend.select(options.backend, together)
     from cxr_keras3 import data, devices  # noqa: PLC0415 -- only now is the backend chosen
 
-    if options.coordinator:
-        devices.join(options.coordinator, processes=options.processes, process=options.process)
     builder = data.prepare(data_dir=options.data_dir, manual_dir=options.manual_dir)
     try:
         results = [
