@@ -17,22 +17,20 @@ from cxr_keras3 import data, training
 from pathlib import Path
 folder, name = Path(sys.argv[2]), sys.argv[1]
 keras.utils.set_random_seed(0)
-config = dataclasses.replace(TINY, weights=str(folder / "backbone.weights.h5"), fine_tune="none", head_epochs=8)
-config = dataclasses.replace(config, dropout=0.0, head_learning_rate=0.02)
+config = dataclasses.replace(TINY, fine_tune="none", head_epochs=8, dropout=0.0, head_learning_rate=0.02)
 labels = np.arange(96) % 4
 noise = np.random.default_rng(0).integers(0, 100, (96, 299, 299, 1))
 noise[:, :150] += 30 * (labels % 2)[:, None, None, None]; noise[..., :150, :] += 30 * (labels // 2)[:, None, None, None]
 images = noise.astype(np.uint8)
 names = labels.astype(str)
 split = data.Split(images, labels, names, names, names)
+model = training.build(config)
 if name == "jax":
-    from cxr_keras3 import backbones
-    backbone = backbones.build("mobilenet_025", weights="none", image_size=64)
-    for variable in backbone.weights:  # else what an untrained network yields is all but nothing
+    for variable in model.get_layer("backbone").weights:  # else what an untrained network yields is all but nothing
         if "kernel" in variable.path:
             variable.assign(variable * 4.0)
-    backbone.save_weights(folder / "backbone.weights.h5")
-model = training.build(config)
+    model.save_weights(folder / "initial.weights.h5")
+model.load_weights(folder / "initial.weights.h5")
 before = data.predict(model, images[:8], task="before")
 run = folder / name; run.mkdir()
 rows = training.fit_stages(model, config, split, split, identity={}, run_dir=run, cache_dir=folder / "cache")
