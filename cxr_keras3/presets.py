@@ -22,7 +22,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "default": Preset(
         TrainingConfig(),
-        "KerasCV EfficientNetV2-B0 with ImageNet weights from Kaggle, last stage fine-tuned on cached features, one GPU. "
+        "KerasCV EfficientNetV2-B0 with ImageNet weights from Kaggle, last stage fine-tuned on cached features. "
         "Time and score: not measured.",
     ),
     "best": Preset(
@@ -35,7 +35,7 @@ PRESETS: Mapping[str, Preset] = {
             moving_average=0.999,
             batch_size=64,
         ),
-        "KerasCV EfficientNetV2-S with ImageNet weights from Kaggle, all layers at the images' full size, one large GPU. "
+        "KerasCV EfficientNetV2-S with ImageNet weights from Kaggle, all layers at the full size, one large GPU. "
         "Time and score: not measured.",
     ),
     "laptop": Preset(
