@@ -3,11 +3,16 @@
 import csv
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
 from tfds_cxr.labels import LABELS
 
 
@@ -76,18 +81,32 @@ def test_evaluate_again_gives_the_same_figures(run_dir: Path, data_dir: Path, tm
         assert again[name]["value"] == pytest.approx(first[name]["value"], abs=0.02)
 
 
-def test_train_from_a_database_to_a_report(database_dir: Path, tmp_path: Path, run_python) -> None:
+def test_train_from_a_database_to_a_report_interrupted_once(database_dir: Path, tmp_path: Path, run_python) -> None:
     run = tmp_path / "run"
-    done = run_python(
+    command = [
         *("-m", "cxr_keras3.train", "--backend", "jax", "--backbone", "mobilenet_025", "--weights", "none"),
-        *("--image-size", "32", "--head-epochs", "1", "--fine-tune", "none", "--manual-dir", database_dir),
+        *("--image-size", "32", "--head-epochs", "300", "--fine-tune", "none", "--manual-dir", database_dir),
         *("--data-dir", tmp_path / "data", "--run-dir", run),
-    )
+    ]
+    with (tmp_path / "log.txt").open("w") as log:
+        process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, stderr=log)
+    deadline = time.monotonic() + 240
+    while not (run / "checkpoints" / "head.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130, (tmp_path / "log.txt").read_text()
+    said = (tmp_path / "log.txt").read_text()
+    assert f"the same command with --run-dir {run} goes on" in said
+    assert "Traceback" not in said
+    assert_one_clear_line(run_python(*command, "--seed", "7"), "seed 0 then, 7 now")
+    done = run_python(*command)
     assert done.returncode == 0, done.stderr
+    assert "head: going on after epoch" in done.stderr
     assert "report:" in done.stderr
     assert 0.0 <= json.loads((run / "evaluation" / "metrics.json").read_text())["accuracy"]["value"] <= 1.0
-    other = run_python("-m", "cxr_keras3.train", "--data-dir", tmp_path / "data", "--run-dir", run)
-    assert_one_clear_line(other, "must not hold a finished run")
+    for name in ("history.csv", "history.png", "augmented.png", "settings.json", "tensorboard"):
+        assert (run / name).exists(), name
+    assert_one_clear_line(run_python(*command), "must not hold a finished run")
 
 
 TRAIN = ("-m", "cxr_keras3.train", "--backbone", "mobilenet_025", "--weights", "none")

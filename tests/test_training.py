@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score
 
-from cxr_keras3 import artifact, classifier, data, evaluation, metrics, training
+from cxr_keras3 import artifact, classifier, data, evaluation, metrics, records, training
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import canonical, decode
 from tests.conftest import TINY
@@ -188,6 +188,18 @@ def test_balanced_batches_hold_every_class_equally_often() -> None:
     batches = data.batches(inputs, labels, batch_size=100, seed=0, class_balance="sampling")
     drawn = np.mean([next(batches)[1] for _ in range(10)], axis=(0, 1))
     np.testing.assert_allclose(drawn, 0.25, atol=0.05)
+
+
+def test_spread_over_seeds_is_that_of_the_figures(tmp_path: Path) -> None:
+    results = [{name: {"value": value} for name in metrics.HEADLINES} for value in (0.8, 0.9, 0.85)]
+    line = records.write_spread(tmp_path, results)
+    assert "3 seeds, test: accuracy 0.850 ± 0.050" in line
+    written = json.loads((tmp_path / records.SEEDS).read_text())
+    assert written["macro_f1"] == {
+        "values": [0.8, 0.9, 0.85],
+        "mean": pytest.approx(0.85),
+        "standard_deviation": pytest.approx(0.05),
+    }
 
 
 def test_class_weights_average_to_one_and_favour_the_rare() -> None:
