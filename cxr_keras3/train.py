@@ -95,6 +95,7 @@ def main(arguments: Sequence[str]) -> int:
         artifact.load_manifest(run_dir),
         builder,
         split="test",
+        run_dir=run_dir,
         output_dir=run_dir / artifact.EVALUATION,
     )
     progress.say(evaluation.describe(results))
