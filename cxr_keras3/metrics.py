@@ -117,7 +117,8 @@ def headline_figures(labels: np.ndarray, probabilities: np.ndarray, *, groups: n
         probabilities: float (N, classes), rows that sum to one.
         groups: (N,), equal for images of one group.
     """
-    return bootstrap(headlines(labels, probabilities), groups=groups)
+    figures = bootstrap(headlines(labels, probabilities), groups=groups)
+    return figures | {"accuracy": share(probabilities.argmax(axis=1) == labels, groups=groups)}
 
 
 def headlines(labels: np.ndarray, probabilities: np.ndarray) -> Statistic:
@@ -158,19 +159,22 @@ def by_class(
         figures = {}
         for index, name in enumerate(class_names):
             positive, score = labels == index, probabilities[:, index]
-            figures[f"precision/{name}"] = _ratio(matrix[:, index, index], matrix[:, :, index].sum(axis=1))
-            figures[f"recall/{name}"] = recall(matrix[:, index], index)
             figures[f"f1/{name}"] = _f1(matrix, index)
             figures[f"auroc/{name}"] = auroc(positive, score, weights)
             figures[f"average_precision/{name}"] = average_precision(positive, score, weights)
         return figures
 
     figures = bootstrap(compute, groups=groups)
-    kinds = ("precision", "recall", "f1", "auroc", "average_precision")
-    return {
-        name: {"images": int((labels == index).sum()), **{kind: figures[f"{kind}/{name}"] for kind in kinds}}
-        for index, name in enumerate(class_names)
-    }
+    rows = {}
+    for index, name in enumerate(class_names):
+        images, called = labels == index, predicted == index
+        rows[name] = {
+            "images": int(images.sum()),
+            "precision": share(images[called], groups=groups[called]),
+            "recall": share(called[images], groups=groups[images]),
+            **{kind: figures[f"{kind}/{name}"] for kind in ("f1", "auroc", "average_precision")},
+        }
+    return rows
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, *, class_count: int) -> list[list[int]]:

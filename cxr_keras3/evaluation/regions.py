@@ -65,20 +65,25 @@ def border_cropped(images: Images) -> Images:
 
 
 def swap_border(images: Images, donors: Images) -> Images:
-    """The outer frame is the donors', brought to the image's own exposure."""
+    """The outer frame but for its corners is the donors', brought to the image's own exposure."""
     frame = np.ones((SIDE, SIDE, 1), dtype=bool)
     frame[FRAME:-FRAME, FRAME:-FRAME] = False
+    for rows, columns in _corners(0):
+        frame[rows, columns] = False
     return np.where(frame, swap_exposure(donors, images), images)
 
 
 def swap_corners(images: Images, donors: Images) -> Images:
-    """The four corners inside the outer frame are the donors', brought to the image's own exposure."""
-    corners = np.zeros((SIDE, SIDE, 1), dtype=bool)
-    ends = (slice(INSET, CORNER), slice(SIDE - CORNER, SIDE - INSET))
-    for rows in ends:
-        for columns in ends:
-            corners[rows, columns] = True
-    return np.where(corners, swap_exposure(donors, images), images)
+    """The four corners but for their outermost pixels are the donors', brought to the image's own exposure."""
+    inside = np.zeros((SIDE, SIDE, 1), dtype=bool)
+    for rows, columns in _corners(INSET):
+        inside[rows, columns] = True
+    return np.where(inside, swap_exposure(donors, images), images)
+
+
+def _corners(inset: int) -> list[tuple[slice, slice]]:
+    ends = (slice(inset, CORNER), slice(SIDE - CORNER, SIDE - inset))
+    return [(rows, columns) for rows in ends for columns in ends]
 
 
 def swap_exposure(images: Images, donors: Images) -> Images:

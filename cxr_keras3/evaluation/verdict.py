@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-FOLLOWED, NOTICED = 0.10, 0.03  # of images whose prediction a swapped cue draws along
+FOLLOWED, NOTICED = 0.05, 0.02  # of images whose prediction a swapped cue draws along
 BACKGROUND_FAIL, BACKGROUND_WARN = 0.50, 0.20  # of what the model has above chance, left without the lungs
 CONTRAST_GAP = 0.10  # AUROC lost within a source against the whole
 PROBE_WARN = 0.50  # of the way from chance to certainty
@@ -38,7 +38,7 @@ def verdict(audit: dict[str, Any], *, macro_auroc: float | None) -> dict[str, An
         *_sources(audit["sources"], macro_auroc),
     ]
     reasons.sort(key=lambda reason: reason["level"])  # FAIL before WARN
-    followed = {name: figure["value"] for name, figure in audit["cues"].items() if figure["low"] > FOLLOWED}
+    followed = {name: figure["value"] for name, figure in audit["cues"].items() if figure["low"] > NOTICED}
     return {
         "verdict": reasons[0]["level"] if reasons else "PASS",
         "reasons": reasons,
