@@ -89,7 +89,7 @@ def main() -> int:
     table = Table(*rows[0])
     for found in rows:
         table.add_row(*(str(value) for value in found.values()))
-    Console().print(table)
+    Console(width=190).print(table)
     print(f"{sum(found['right'] for found in rows)} of {len(rows)} right")
     return 0 if all(found["right"] for found in rows) else 1
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import special
 from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 
@@ -38,9 +39,7 @@ _BLOCK = 50  # bootstrap samples at a time: 8 MB of weights for 21,165 images
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities (N, classes) that sum to one in float64, from logits of the same shape."""
-    shifted = np.asarray(logits, dtype=np.float64)
-    exponentials = np.exp(shifted - shifted.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    return np.asarray(special.softmax(np.asarray(logits, dtype=np.float64), axis=1))
 
 
 def bootstrap(
@@ -82,8 +81,7 @@ def _weights(groups: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarr
 def _figure(value: float, resampled: np.ndarray) -> Figure:
     if not np.isfinite(value):
         return {"value": None, "low": None, "high": None}
-    tail = (1.0 - LEVEL) / 2.0
-    low, high = np.nanquantile(resampled, [tail, 1.0 - tail])
+    low, high = np.nanquantile(resampled, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
     return {"value": value, "low": float(low), "high": float(high)}
 
 
@@ -93,9 +91,7 @@ def share(hits: np.ndarray, *, groups: np.ndarray) -> Figure:
     Where all or none are, every bootstrap sample agrees and the interval is that of Clopper and Pearson
     (Biometrika 26, 1934) over groups: 40 right of 40 may still be 91 %.
     """
-    if len(hits) == 0:
-        return {"value": None, "low": None, "high": None}
-    if hits.all() or not hits.any():
+    if len(hits) and (hits.all() or not hits.any()):
         count = len(np.unique(groups))
         exact = binomtest(count if hits.all() else 0, count).proportion_ci(LEVEL, method="exact")
         return {"value": float(hits[0]), "low": float(exact.low), "high": float(exact.high)}

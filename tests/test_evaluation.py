@@ -217,7 +217,7 @@ def test_images_from_elsewhere_are_measured_and_bad_files_listed(
     assert [Path(row["file"]).name for row in found["unreadable"]] == ["text.png"]
     assert found["internal"]["accuracy"]["value"] is not None
     page = (tmp_path / "out" / evaluation.REPORT).read_text()
-    assert "1 files could not be read" in page
+    assert "1 of 9 files could not be read" in page
     assert "text.png" in page
     with (tmp_path / "out" / evaluation.PREDICTIONS).open() as file:
         assert len(list(csv.DictReader(file))) == 8

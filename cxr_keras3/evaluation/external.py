@@ -36,7 +36,7 @@ def from_folder(folder: Path, class_names: Sequence[str]) -> list[Labelled]:
     if not folder.is_dir():
         raise UserError(f"--images must be a folder with a folder for each class, received {folder}")
     found = []
-    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for part in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         label = _label(part.name, class_names, where=f"the folders of {folder}")
         files = sorted(file for file in part.rglob("*") if file.is_file() and not file.name.startswith("."))
         found += [Labelled(file, label) for file in files]

@@ -112,7 +112,7 @@ def _thumbnail(image: np.ndarray, side: int) -> np.ndarray:
 
 
 def _statistics(image: np.ndarray) -> np.ndarray:
-    shares = np.bincount(image.ravel(), minlength=256) / image.size
+    shares = np.array(Image.fromarray(image[..., 0]).histogram()) / image.size
     levels = np.arange(256)
     mean = shares @ levels
     spread = float(np.sqrt(shares @ (levels - mean) ** 2))
