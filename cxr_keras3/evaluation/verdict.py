@@ -137,8 +137,8 @@ def _sources(sources: dict[str, Any], macro_auroc: float | None) -> Iterator[Rea
             yield _reason(
                 level,
                 "unseen source",
-                f"{row['class']} of {row['source']}: recall falls from {row['recall_seen']['value']:.2f} to "
-                f"{row['recall_unseen']['value']:.2f} where the last layer has not seen that source.",
+                f"Of the {row['class']} images of {row['source']} it finds {row['recall_seen']['value']:.0%} where its "
+                f"last layer has learnt from that source, {row['recall_unseen']['value']:.0%} where it has not.",
             )
 
 
