@@ -16,8 +16,7 @@ def audit(
     masks: np.ndarray,
     outputs: Outputs,
     *,
-    validation: data.Split,
-    validation_features: np.ndarray,
+    probed: sources.Part | None,
     floor_answers: dict[str, np.ndarray],
     class_names: tuple[str, ...],
     macro_auroc: float | None,
@@ -29,8 +28,8 @@ def audit(
         examples: The split.
         masks: Its lung masks, see `masks.load`.
         outputs: What the model gives for it.
-        validation: The validation split, on which probes of the features are fitted: the backbone was not.
-        validation_features: Pooled features of its images, float (M, channels).
+        probed: The validation split, on which probes of the features are fitted: the backbone was not. None
+            leaves the probes out.
         floor_answers: What each floor predicts for the split, see `floors.predict`.
         class_names: In the order of the logits.
         macro_auroc: The model's, on the split.
@@ -43,7 +42,6 @@ def audit(
     drawn = shortcuts.sample(labels)
     subset = (examples.images[drawn], labels[drawn], groups[drawn])
     names: dict[str, Any] = {"groups": groups, "class_names": class_names}
-    fit = (validation_features, validation.labels, validation.sources)
     test = (outputs.features, labels, examples.sources)
     found: dict[str, Any] = {
         "images": len(drawn),
@@ -60,8 +58,8 @@ def audit(
             "fair_contrasts": sources.fair_contrasts(
                 labels, metrics.softmax(outputs.logits), examples.sources, **names
             ),
-            "probe": sources.source_probe(fit, test, **names),
-            "left_out": sources.leave_one_source_out(fit, test, **names),
+            "probe": sources.source_probe(probed, test, **names) if probed else {},
+            "left_out": sources.leave_one_source_out(probed, test, **names) if probed else [],
         },
     }
     return {**verdict(found, macro_auroc=macro_auroc), **found}

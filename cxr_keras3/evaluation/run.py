@@ -50,9 +50,9 @@ def evaluate(
     calibrated = calibrate(
         run_dir, tuned.logits, validation.labels, class_names=manifest.class_names, sensitivity=sensitivity
     )
-    examples = validation if split == "validation" else data.load(builder, split)
+    examples = data.load(builder, split)
     already = scorer.seconds
-    outputs = tuned if split == "validation" else scorer.run(examples.images, f"scoring the {split} split")
+    outputs = scorer.run(examples.images, f"scoring the {split} split")
     scoring_seconds = scorer.seconds - already
     results = {
         "schema_version": SCHEMA_VERSION,
@@ -63,24 +63,27 @@ def evaluate(
         "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         **measure(calibrated, outputs.logits, examples.labels, groups=examples.group_ids),
     }
-    floor_answers = floors.predict(
+    # Probes fitted on the images they are scored on would say nothing.
+    probed = None if split == "validation" else (tuned.features, validation.labels, validation.sources)
+    lungs = masks.load(builder, split)
+    answers = floors.predict(
         floors.clues_of_split(builder, "train"), floors.clues(examples.images, examples.labels, examples.sources)
     )
-    results["floors"] = floors.score(
-        floor_answers, examples.labels, groups=examples.group_ids, class_count=len(manifest.class_names)
-    )
-    results["audit"] = audit.audit(
-        scorer.predict,
-        examples,
-        masks.load(builder, split),
-        outputs,
-        validation=validation,
-        validation_features=tuned.features,
-        floor_answers=floor_answers,
-        class_names=manifest.class_names,
-        macro_auroc=results["macro_auroc"]["value"],
-    )
-    results["errors"] = _errors(examples, outputs, calibrated)
+    names = manifest.class_names
+    results |= {
+        "floors": floors.score(answers, examples.labels, groups=examples.group_ids, class_count=len(names)),
+        "audit": audit.audit(
+            scorer.predict,
+            examples,
+            lungs,
+            outputs,
+            probed=probed,
+            floor_answers=answers,
+            class_names=names,
+            macro_auroc=results["macro_auroc"]["value"],
+        ),
+        "errors": _errors(examples, outputs, calibrated),
+    }
     seconds = time.perf_counter() - started
     results["timing"] = {
         "total_seconds": round(seconds, 1),

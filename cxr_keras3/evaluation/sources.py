@@ -11,6 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from cxr_keras3 import metrics
 from tfds_cxr.provenance import UNKNOWN
 
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Images as a probe sees them: features float (N, channels), labels int (N,) and sources (N,)."""
+
 LEAST_IMAGES = 10
 """Images of a source, or of a class within it, below which no figure is given."""
 
@@ -106,8 +109,8 @@ def exclusive_classes(labels: np.ndarray, sources: np.ndarray, *, class_names: t
 
 
 def source_probe(
-    fit: tuple[np.ndarray, np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray, np.ndarray],
+    fit: Part,
+    test: Part,
     *,
     groups: np.ndarray,
     class_names: tuple[str, ...],
@@ -117,8 +120,8 @@ def source_probe(
     Within a class the source says nothing of the disease, so a perfect model's features need not hold it.
 
     Args:
-        fit: Features float (M, channels), labels and sources (M,) to fit on.
-        test: The same of the images to score.
+        fit: What the probe is fitted on.
+        test: What it is scored on.
         groups: (N,), of the latter.
         class_names: In the order of the labels.
 
@@ -151,8 +154,8 @@ def _sources_in_both(fit: np.ndarray, fit_sources: np.ndarray, test: np.ndarray,
 
 
 def leave_one_source_out(
-    fit: tuple[np.ndarray, np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray, np.ndarray],
+    fit: Part,
+    test: Part,
     *,
     groups: np.ndarray,
     class_names: tuple[str, ...],
