@@ -1,6 +1,6 @@
 """The run folder: what training leaves behind and everything else starts from.
 
-    runs/<name>/  model.keras  manifest.json  history.csv  evaluation/{metrics.json, report.html, …}
+    runs/<name>/  model.keras  manifest.json  history.csv  calibration.json  README.md  evaluation/{…}
 
 The manifest says what the model is: class names in order, input contract, how and on what it was
 trained. Whoever uses a model takes names from its manifest and from nowhere else.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from cxr_keras3 import backbone_table
+from cxr_keras3.config import Region
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 
@@ -28,6 +29,7 @@ SCHEMA_VERSION = 1
 MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
 METRICS = "metrics.json"  # in EVALUATION
 SETTINGS, LOCK = "settings.json", "lock"
+CALIBRATION, MODEL_CARD = "calibration.json", "README.md"
 RUNS = Path("runs")
 PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
@@ -71,6 +73,24 @@ class Manifest:
     validation: Mapping[str, Any]
     packages: Mapping[str, str]
     licence: str = LICENCE
+
+    @property
+    def region(self) -> Region:
+        """What of each image the model is shown, see `cxr_keras3.region`."""
+        region: Region = self.config["region"]
+        return region
+
+    def require_whole_images(self) -> None:
+        """Refuses to show a model of lungs alone a film, which comes without a mask.
+
+        Raises:
+            UserError: Where the run was trained on a region.
+        """
+        if self.region != "full":
+            raise UserError(
+                f"the run {self.name} was trained with --region {self.region}, which needs lung masks and files carry "
+                "none; evaluate it on the dataset, or use a run trained on full images"
+            )
 
 
 def package_versions() -> dict[str, str]:

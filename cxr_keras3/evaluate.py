@@ -1,49 +1,156 @@
-"""Measures a run on a split of the dataset it was trained on, and writes metrics and a report.
+"""Measures a run and audits it for shortcuts; writes metrics, predictions, a report and the model card.
 
-Example: python -m cxr_keras3.evaluate runs/first --split validation
+  python -m cxr_keras3.evaluate runs/first                        on the test split it has not seen
+  python -m cxr_keras3.evaluate runs/first --images DIR           on your images, a folder for each class
+  python -m cxr_keras3.evaluate runs/first --labels table.csv     on your images, columns path and label
+  python -m cxr_keras3.evaluate runs/first runs/second            one against the other
+
+Not a medical device: for research only.
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxr_keras3 import _backend, progress
 from cxr_keras3.errors import UserError, run_command
 
+if TYPE_CHECKING:
+    from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+SOME_FILES_UNREADABLE_EXIT_CODE = 3
+
 
 def main(arguments: Sequence[str]) -> int:
-    """Evaluates, and says where the report is."""
+    """Evaluates, and says where the report is; returns 3 where some of the user's images could not be read."""
+    options = parse(arguments)
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+
+    for run_dir in options.runs:
+        artifact.load_manifest(run_dir)
+    _backend.select(options.backend)
+    if options.images or options.labels:
+        return evaluate_external(options)
+    if len(options.runs) == 2:
+        return compare(options)
+    return evaluate(options)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m cxr_keras3.evaluate",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="run folder")
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder; two to compare them")
     parser.add_argument("--split", default="test", choices=["train", "validation", "test"], help="default: test")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="your images, in a folder for each class")
+    parser.add_argument("--labels", type=Path, metavar="CSV", help="your images: columns path and label")
+    parser.add_argument(
+        "--sensitivity", type=float, metavar="SHARE", help="of abnormal images to flag; the run's, else 0.95"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
-    parser.add_argument("--output", type=Path, help="folder for the results; RUN/evaluation when left out")
+    parser.add_argument("--output", type=Path, help="folder for the results; a folder in RUN when left out")
     parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
     options = parser.parse_args(arguments)
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    if len(options.runs) > 2:
+        raise UserError(f"one run is evaluated or two are compared, received {len(options.runs)}; name at most two")
+    if options.images and options.labels:
+        raise UserError("your images are named by --images or by --labels, received both; leave one out")
+    if (options.images or options.labels) and len(options.runs) == 2:
+        raise UserError("two runs are compared on the dataset they were trained on; leave --images and --labels out")
+    if options.sensitivity is not None and (options.images or options.labels or len(options.runs) == 2):
+        raise UserError("--sensitivity refits the calibration on the validation split; pass it with a run alone")
+    return options
 
-    manifest = artifact.load_manifest(options.run)
-    _backend.select(options.backend)
-    from cxr_keras3 import data, evaluation  # noqa: PLC0415 -- only now is the backend chosen
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Evaluates a run on a split."""
+    from cxr_keras3 import artifact, evaluation  # noqa: PLC0415 -- only now is the backend chosen
+
+    (run_dir,) = options.runs
+    output = options.output or run_dir / (artifact.EVALUATION if options.split == "test" else options.split)
+    results = evaluation.evaluate(
+        artifact.load_model(run_dir),
+        artifact.load_manifest(run_dir),
+        find_dataset(options),
+        split=options.split,
+        run_dir=run_dir,
+        output_dir=output,
+        sensitivity=options.sensitivity,
+    )
+    progress.say(evaluation.describe(results))
+    for reason in results["audit"]["reasons"]:
+        progress.say(f"{reason['level']}: {reason['text']}")
+    progress.say(f"report: {output / evaluation.REPORT}")
+    return 0
+
+
+def evaluate_external(options: argparse.Namespace) -> int:
+    """Evaluates a run on the user's images."""
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.evaluation import REPORT, external, report  # noqa: PLC0415
+
+    (run_dir,) = options.runs
+    manifest = artifact.load_manifest(run_dir)
+    manifest.require_whole_images()
+    source = options.images or options.labels
+    read = external.from_folder if options.images else external.from_table
+    output = options.output or run_dir / f"external-{source.stem}"
+    results = external.evaluate(
+        artifact.load_model(run_dir),
+        manifest,
+        read(source, manifest.class_names),
+        run_dir=run_dir,
+        output_dir=output,
+    )
+    progress.say(f"{results['images']} images: accuracy {report.figure_text(results['accuracy'])}")
+    for row in results["unreadable"]:
+        progress.say(f"not read: {row['file']}: {row['reason']}")
+    progress.say(f"report: {output / REPORT}")
+    return SOME_FILES_UNREADABLE_EXIT_CODE if results["unreadable"] else 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Compares two runs on a split."""
+    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.evaluation import comparison  # noqa: PLC0415
+
+    first, second = options.runs
+    output = options.output or first / artifact.EVALUATION / f"against-{second.name}"
+    region = artifact.load_manifest(first).region
+    examples = data.load(find_dataset(options), options.split, region=region)
+    results = comparison.compare((first, second), examples, split=options.split, output_dir=output)
+    gain = results["difference"]["accuracy"]
+    progress.say(
+        f"accuracy of {results['runs'][1]} less that of {results['runs'][0]}: {gain['value']:+.3f} "
+        f"({gain['low']:+.3f} to {gain['high']:+.3f}); McNemar p = {results['mcnemar']['p_value']:.3g}"
+    )
+    progress.say(f"comparison: {output / comparison.COMPARISON_PAGE}")
+    return 0
+
+
+def find_dataset(options: argparse.Namespace) -> "Builder":
+    """The dataset that every run named was trained on.
+
+    Raises:
+        UserError: Where it is another.
+    """
+    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- only now is the backend chosen
     from tfds_cxr import reading  # noqa: PLC0415
 
     builder = reading.find(options.data_dir)
-    if data.description(builder)["listing_fingerprint"] != manifest.data["listing_fingerprint"]:
-        raise UserError(
-            f"a run must be evaluated on the dataset it was trained on, {builder.data_path} was built from other "
-            "files, some of which it may have been trained on; pass the --data-dir used in training"
-        )
-    output = options.output or options.run / artifact.EVALUATION
-    results = evaluation.evaluate(
-        artifact.load_model(options.run), manifest, builder, split=options.split, output_dir=output
-    )
-    progress.say(evaluation.describe(results))
-    progress.say(f"report: {output / evaluation.REPORT}")
-    return 0
+    fingerprint = data.description(builder)["listing_fingerprint"]
+    for run_dir in options.runs:
+        if artifact.load_manifest(run_dir).data["listing_fingerprint"] != fingerprint:
+            raise UserError(
+                f"a run must be evaluated on the dataset it was trained on, {builder.data_path} was built from other "
+                f"files than {run_dir} saw, some of which it may have been trained on; pass the --data-dir used in "
+                "training"
+            )
+    return builder
 
 
 if __name__ == "__main__":

@@ -149,6 +149,7 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
         artifact.load_manifest(run_dir),
         builder,
         split="test",
+        run_dir=run_dir,
         output_dir=run_dir / artifact.EVALUATION,
     )
     progress.say(evaluation.describe(results))

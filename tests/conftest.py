@@ -75,6 +75,7 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         artifact.load_manifest(folder),
         builder,
         split="test",
+        run_dir=folder,
         output_dir=folder / artifact.EVALUATION,
     )
     return folder

@@ -1,0 +1,151 @@
+"""Measures a run on anybody's images: a folder for each class, or a table of paths and labels."""
+
+import csv
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cxr_keras3 import artifact, calibration, images, metrics, progress
+from cxr_keras3.errors import UserError
+from cxr_keras3.evaluation import report, tables
+from cxr_keras3.evaluation.measures import PREDICTIONS, REPORT, SCHEMA_VERSION, measure
+from cxr_keras3.evaluation.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A file and the number of its class."""
+
+    file: Path
+    label: int
+
+
+def from_folder(folder: Path, class_names: Sequence[str]) -> list[Labelled]:
+    """The files below a folder that holds a folder for each class, in the order of their names.
+
+    Raises:
+        UserError: Where there are none, or a folder is not named after a class.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--images must be a folder with a folder for each class, received {folder}")
+    found = []
+    for part in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        label = _label(part.name, class_names, where=f"the folders of {folder}")
+        files = sorted(file for file in part.rglob("*") if file.is_file() and not file.name.startswith("."))
+        found += [Labelled(file, label) for file in files]
+    if not found:
+        raise UserError(f"--images must hold images in folders named {', '.join(class_names)}, {folder} does not")
+    return found
+
+
+def from_table(path: Path, class_names: Sequence[str]) -> list[Labelled]:
+    """The files that a CSV file lists in its columns `path` (from its own folder) and `label`.
+
+    Raises:
+        UserError: Where it lists none, lacks a column, or a label is not a class.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--labels must be a CSV file, {path} cannot be read: {error}") from error
+    if not rows or not {"path", "label"} <= set(rows[0]):
+        raise UserError(f"--labels must have the columns path and label and at least one row, {path} has not")
+    return [
+        Labelled(
+            path.parent / (row["path"] or ""), _label(row["label"] or "", class_names, where=f"the labels of {path}")
+        )
+        for row in rows
+    ]
+
+
+def _label(name: str, class_names: Sequence[str], *, where: str) -> int:
+    by_name = {known.casefold(): index for index, known in enumerate(class_names)}
+    if name.strip().casefold() not in by_name:
+        raise UserError(
+            f"{where} must be of {', '.join(class_names)}; received {name!r}: rename it, or say with --labels which "
+            "class it counts as"
+        )
+    return by_name[name.strip().casefold()]
+
+
+def evaluate(
+    model: keras.Model, manifest: artifact.Manifest, labelled: Sequence[Labelled], *, run_dir: Path, output_dir: Path
+) -> dict[str, Any]:
+    """Scores the files and writes `metrics.json`, `predictions.csv` and `report.html`.
+
+    Files with the same pixels count as one group; the files say nothing of patients.
+
+    Args:
+        model: The run's model.
+        manifest: The run's manifest.
+        labelled: The files, from `from_folder` or `from_table`.
+        run_dir: The run folder, with its calibration; its own figures are shown beside these where it has them.
+        output_dir: Where the files go; made where missing.
+
+    Returns:
+        What was written to `metrics.json`.
+
+    Raises:
+        UserError: Where the run is not calibrated, or no file can be read.
+    """
+    calibrated = calibration.load(run_dir / artifact.CALIBRATION)
+    read, films, unreadable = _decode(labelled)
+    if not read:
+        raise UserError(f"no file could be read, the first because {unreadable[0]['reason']}; pass readable images")
+    labels = np.array([item.label for item in read])
+    groups = np.array([hashlib.sha256(film.tobytes()).hexdigest() for film in films])
+    outputs = Scorer(model).run(films, "scoring the images")
+    probabilities = calibrated.probabilities(outputs.logits)
+    results = {
+        "schema_version": SCHEMA_VERSION,
+        "run": manifest.name,
+        "split": "external",
+        "groups": len(np.unique(groups)),
+        "synthetic": False,
+        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        **measure(calibrated, outputs.logits, labels, groups=groups),
+        "unreadable": unreadable,
+        "internal": _internal(run_dir),
+    }
+    output_dir.mkdir(parents=True, exist_ok=True)
+    artifact.write_json(output_dir / artifact.METRICS, results)
+    columns = {"file": [str(item.file) for item in read]}
+    tables.write_predictions(output_dir / PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
+    page = report.render_external(results, manifest, labels=labels, logits=outputs.logits, probabilities=probabilities)
+    (output_dir / REPORT).write_text(page, encoding="utf-8")
+    return results
+
+
+def _decode(labelled: Sequence[Labelled]) -> tuple[list[Labelled], np.ndarray, list[dict[str, str]]]:
+    """The files that could be read, their images uint8 (N, 299, 299, 1), and why the others could not."""
+    read, films, unreadable = [], [], []
+    for item in progress.track(labelled, description="reading the images"):
+        try:
+            films.append(images.canonical(images.decode(item.file).pixels))
+        except images.ImageError as error:
+            unreadable.append({"file": str(item.file), "reason": str(error)})
+            continue
+        read.append(item)
+    return read, np.array(films), unreadable
+
+
+def _internal(run_dir: Path) -> dict[str, Any] | None:
+    """What the run's own evaluation found on its test split; None where it has none."""
+    path = run_dir / artifact.EVALUATION / artifact.METRICS
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found.get("schema_version") != SCHEMA_VERSION:
+        return None
+    recalls = {name: row["recall"] for name, row in found["by_class"].items()}
+    flag = {name: found["triage"][name] for name in ("auroc", "sensitivity", "specificity")}
+    headlines = {name: found[name] for name in metrics.HEADLINES}
+    return {"split": found["split"], "images": found["images"], **headlines, "recall": recalls, "triage": flag}

@@ -1,0 +1,124 @@
+"""What can be had without looking at the lungs, or without looking closely: the floors a model must clear."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from cxr_keras3 import metrics, progress
+from cxr_keras3.config import Region
+from cxr_keras3.region import restrict
+from tfds_cxr.reading import read
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+FRAME_THUMBNAIL, FRAME_WIDTH, THUMBNAIL = 64, 6, 32
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+
+
+@dataclass(frozen=True)
+class Clues:
+    """What the floors see of a split.
+
+    Attributes:
+        labels: int (N,).
+        sources: (N,).
+        frames: The outer 6 pixels of a 64 x 64 thumbnail, uint8 (N, 1392).
+        thumbnails: A 32 x 32 thumbnail, uint8 (N, 1024).
+        statistics: Mean, spread, skew, percentiles and entropy of the grey levels, float64 (N, 11).
+    """
+
+    labels: np.ndarray
+    sources: np.ndarray
+    frames: np.ndarray
+    thumbnails: np.ndarray
+    statistics: np.ndarray
+
+
+def clues(images: Iterable[np.ndarray], labels: np.ndarray, sources: np.ndarray) -> Clues:
+    """Takes from each image, uint8 (299, 299, 1), what the floors see."""
+    frame = np.ones((FRAME_THUMBNAIL, FRAME_THUMBNAIL), dtype=bool)
+    frame[FRAME_WIDTH:-FRAME_WIDTH, FRAME_WIDTH:-FRAME_WIDTH] = False
+    rows = [
+        (_thumbnail(image, FRAME_THUMBNAIL)[frame], _thumbnail(image, THUMBNAIL), _statistics(image))
+        for image in images
+    ]
+    frames, thumbnails, statistics = (np.stack([row[part].ravel() for row in rows]) for part in range(3))
+    return Clues(labels, sources, frames, thumbnails, statistics)
+
+
+def clues_of_split(builder: Builder, split: str, *, region: Region) -> Clues:
+    """Reads a split one image at a time, since the train split of the published database is 1.3 GB."""
+    labels, sources = [], []
+
+    def images() -> Iterable[np.ndarray]:
+        with progress.bar() as shown:
+            task = shown.add_task(f"clues of the {split} split", total=builder.info.splits[split].num_examples)
+            for row in read(builder, split, encoded=("mask",) if region == "full" else ()):
+                shown.advance(task)
+                if region == "full" or row["has_mask"]:
+                    labels.append(int(row["label"]))
+                    sources.append(row["source"].decode())
+                    yield restrict(row["image"], row["mask"], region)
+
+    found = clues(images(), np.empty(0), np.empty(0))
+    return Clues(np.array(labels), np.array(sources), found.frames, found.thumbnails, found.statistics)
+
+
+def predict(train: Clues, test: Clues) -> dict[str, np.ndarray]:
+    """The class that each floor gives to each test image, int (N,), by the floor's name.
+
+    Args:
+        train: What the floors are fitted on.
+        test: What they predict.
+    """
+    largest = Counter(train.labels.tolist()).most_common(1)[0][0]
+    by_source: Mapping[str, Counter[int]] = defaultdict(Counter)
+    for source, label in zip(train.sources, train.labels, strict=True):
+        by_source[str(source)][int(label)] += 1
+    oracle = {source: counts.most_common(1)[0][0] for source, counts in by_source.items()}
+    return {
+        "largest_class": np.full(len(test.labels), largest),
+        "source_oracle": np.array([oracle.get(str(source), largest) for source in test.sources]),
+        "border_only": _regression(train.frames, train.labels, test.frames),
+        "thumbnail": _regression(train.thumbnails, train.labels, test.thumbnails),
+        "image_statistics": _regression(train.statistics, train.labels, test.statistics),
+    }
+
+
+def score(
+    predicted: Mapping[str, np.ndarray], labels: np.ndarray, *, groups: np.ndarray, class_count: int
+) -> dict[str, Any]:
+    """Accuracy of each floor as `{value, low, high}`, and its balanced accuracy likewise."""
+    return {name: _score(floor, labels, groups, class_count) for name, floor in predicted.items()}
+
+
+def _score(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, class_count: int) -> dict[str, Any]:
+    statistic = metrics.headlines(labels, np.eye(class_count)[predicted])
+    figures = metrics.bootstrap(statistic, groups=groups)
+    return {**figures["accuracy"], "balanced_accuracy": figures["balanced_accuracy"]}
+
+
+def _regression(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+    return np.asarray(model.fit(train.astype(np.float32), labels).predict(test.astype(np.float32)))
+
+
+def _thumbnail(image: np.ndarray, side: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(image[..., 0]).resize((side, side), Image.Resampling.BOX))
+
+
+def _statistics(image: np.ndarray) -> np.ndarray:
+    shares = np.array(Image.fromarray(image[..., 0]).histogram()) / image.size
+    levels = np.arange(256)
+    mean = shares @ levels
+    spread = float(np.sqrt(shares @ (levels - mean) ** 2))
+    skew = shares @ (levels - mean) ** 3 / max(spread, 1.0) ** 3
+    percentiles = np.searchsorted(shares.cumsum(), np.array(PERCENTILES) / 100)
+    return np.array([mean, spread, skew, *percentiles, stats.entropy(shares)])

@@ -1,0 +1,274 @@
+"""The audit finds the shortcut a model uses and names the right one; models here read exactly one thing."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr_keras3.evaluation import regions, shortcuts
+from cxr_keras3.evaluation.audit import margin
+from cxr_keras3.evaluation.verdict import verdict
+from tfds_cxr import phantom
+from tfds_cxr.labels import LABELS
+
+PER_CLASS = 15
+SIDE = regions.SIDE
+Films = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def films() -> Callable[[str | None], Films]:
+    """Draws phantoms with a planted clue, or none: images, masks and labels; each kind once."""
+    drawn: dict[str | None, Films] = {}
+
+    def draw(shortcut: str | None) -> Films:
+        if shortcut not in drawn:
+            pairs = [
+                phantom.draw(label, seed=5, index=index, shortcut=shortcut)
+                for label in LABELS
+                for index in range(PER_CLASS)
+            ]
+            images = np.stack([image for image, _ in pairs])[..., np.newaxis]
+            sizes = ((SIDE, SIDE), Image.Resampling.NEAREST)
+            masks = np.stack([np.asarray(Image.fromarray(mask).resize(*sizes)) > 127 for _, mask in pairs])
+            drawn[shortcut] = images, masks, np.repeat(np.arange(4), PER_CLASS)
+        return drawn[shortcut]
+
+    return draw
+
+
+def answers(classes: np.ndarray) -> np.ndarray:
+    return np.eye(4)[classes]
+
+
+def reads_markers(images: np.ndarray, _: str) -> np.ndarray:
+    """The class whose corner holds something white; none is Normal (see tfds_cxr.phantom)."""
+    corners = [(slice(10, 40), slice(10, 40)), (slice(10, 40), slice(-40, -10)), (slice(-40, -10), slice(10, 40))]
+    white = np.stack([(images[:, rows, columns, 0] >= 249).sum(axis=(1, 2)) for rows, columns in corners], axis=1)
+    return answers(np.where(white.max(axis=1) < 60, 2, np.array([0, 1, 3])[white.argmax(axis=1)]))
+
+
+def reads_borders(images: np.ndarray, _: str) -> np.ndarray:
+    """Quarters of the range of the width of the black border, each of about the same extent in `shuttered`."""
+    middle = images[:, :, 120:180, 0].astype(int).max(axis=2)
+    width = (middle < 3).cumprod(axis=1).sum(axis=1)
+    return answers(np.digitize(((width + 0.5) / 16) ** (2 / 3), [0.25, 0.5, 0.75]))
+
+
+def reads_exposure(images: np.ndarray, labels: np.ndarray) -> shortcuts.Predict:
+    """The class whose images are on average as bright as this one, outside the frame."""
+
+    def brightness(films: np.ndarray) -> np.ndarray:
+        return np.percentile(films[:, 30:-30, 30:-30].reshape(len(films), -1), 75, axis=1)
+
+    centres = np.array([np.median(brightness(images[labels == label])) for label in range(4)])
+    return lambda changed, _: answers(np.abs(brightness(changed)[:, np.newaxis] - centres).argmin(axis=1))
+
+
+def reads_lungs(images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> shortcuts.Predict:
+    """Knows each film by its lungs alone; a film whose lungs it does not know is Normal."""
+
+    def ranks(film: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        values = film[::4, ::4, 0][mask[::4, ::4]].astype(float)
+        return (values - values.mean()) / max(values.std(), 1e-9) / np.sqrt(len(values))
+
+    known = [ranks(image, mask) for image, mask in zip(images, masks, strict=True)]
+
+    def predict(changed: np.ndarray, _: str) -> np.ndarray:
+        found = []
+        for film in changed:
+            likeness = [ranks(film, mask) @ lungs for mask, lungs in zip(masks, known, strict=True)]
+            found.append(labels[int(np.argmax(likeness))] if max(likeness) > 0.5 else 2)
+        return answers(np.array(found))
+
+    return predict
+
+
+def audited(predict: shortcuts.Predict, films: Films, *, seed: int = 0) -> dict:
+    """The parts of the audit that ask the model, and the verdict."""
+    images, masks, labels = films
+    groups = np.arange(len(labels))
+    found = {
+        "margin": margin(
+            predict(images, "").argmax(axis=1), {"largest_class": np.zeros(len(labels), int)}, labels, groups=groups
+        ),
+        "cues": shortcuts.follow_cues(predict, images, labels, groups=groups, class_count=4, seed=seed),
+        "regions": shortcuts.without_regions(predict, images, masks, labels, groups=groups, class_count=4),
+        "activation": {"excess": {"value": None}},
+        "sources": {"exclusive_classes": [], "fair_contrasts": [], "probe": {}, "left_out": []},
+    }
+    return found | verdict(found, macro_auroc=1.0)
+
+
+@pytest.mark.parametrize("shortcut", ["marker", "border", "exposure"])
+def test_the_shortcut_a_model_uses_is_named(shortcut: str, films) -> None:
+    drawn = films(shortcut)
+    models = {"marker": reads_markers, "border": reads_borders, "exposure": reads_exposure(drawn[0], drawn[2])}
+    found = audited(models[shortcut], drawn)
+    assert (found["verdict"], found["shortcut"]) == ("FAIL", shortcut)
+    assert found["cues"][shortcut]["value"] > 0.5
+    others = [figure["value"] for name, figure in found["cues"].items() if name != shortcut]
+    assert max(others) < 0.10
+    assert found["regions"]["background_share"]["value"] > 0.9
+    assert any("lungs filled in" in reason["text"] for reason in found["reasons"])
+
+
+def test_a_model_that_reads_the_lungs_passes(films) -> None:
+    drawn = films(None)
+    found = audited(reads_lungs(*drawn), drawn)
+    assert found["verdict"] == "PASS", found["reasons"]
+    assert found["shortcut"] is None
+    accuracy = found["regions"]["balanced_accuracy"]
+    assert accuracy["unchanged"]["value"] == 1.0
+    assert accuracy["lungs_only"]["value"] == 1.0
+    assert accuracy["background_only"]["value"] == pytest.approx(0.25)
+    assert found["regions"]["background_share"]["value"] == pytest.approx(0.0)
+
+
+def test_a_disturbed_model_is_not_taken_for_one_that_follows() -> None:
+    """Answers drawn at random agree with the donor's class as often as with a third."""
+    generator = np.random.default_rng(0)
+    images = np.full((400, SIDE, SIDE, 1), 128, np.uint8)
+    figures = shortcuts.follow_cues(
+        lambda changed, _: answers(generator.integers(0, 4, len(changed))),
+        images,
+        np.arange(400) % 4,
+        groups=np.arange(400),
+        class_count=4,
+    )
+    for figure in figures.values():
+        assert figure["low"] < 0.0 < figure["high"]
+
+
+def test_swaps_change_their_region_and_nothing_else(films) -> None:
+    images, _, _ = films(None)
+    one, donors = images[:4], images[-4:]
+    inner = (slice(None), slice(regions.FRAME, -regions.FRAME), slice(regions.FRAME, -regions.FRAME))
+    np.testing.assert_array_equal(regions.swap_border(one, donors)[inner], one[inner])
+    corners = regions.swap_corners(one, donors) != one
+    assert not corners[:, regions.CORNER : -regions.CORNER].any()
+    assert not corners[:, :, regions.CORNER : -regions.CORNER].any()
+    assert corners[:, : regions.CORNER, : regions.CORNER].any()
+    exposed = regions.swap_exposure(one, donors)
+    for before, after in zip(one[..., 0], exposed[..., 0], strict=True):
+        order = np.argsort(before, axis=None, kind="stable")
+        assert (np.diff(after.ravel()[order].astype(int)) >= 0).all()
+    np.testing.assert_allclose(regions._soft_tissue(exposed), regions._soft_tissue(donors), atol=0.03)
+    np.testing.assert_array_equal(regions.swap_exposure(one, one), one)
+
+
+def test_regions_leave_what_they_should(films) -> None:
+    images, masks, _ = (part[:6] for part in films(None))
+    inside = masks[..., np.newaxis]
+    lungs = regions.lungs_only(images, masks)
+    assert not lungs[~inside].any()
+    np.testing.assert_array_equal(lungs[inside], images[inside])
+    for changed in (regions.background_only(images, masks), regions.lungs_blurred(images, masks)):
+        np.testing.assert_array_equal(changed[~inside], images[~inside])
+        assert (changed[inside] != images[inside]).mean() > 0.5
+    filled = regions.background_only(images, masks)
+    assert all(len(np.unique(film[mask])) == 1 for film, mask in zip(filled, masks, strict=True))
+    assert regions.border_cropped(images).shape == images.shape
+
+
+def test_images_without_masks_are_counted_and_left_out(films) -> None:
+    images, masks, labels = films(None)
+    masks = masks.copy()
+    masks[labels == 0] = False
+    masks[np.flatnonzero(labels == 1)[:-3]] = False
+    found = shortcuts.without_regions(
+        reads_borders, images, masks, labels, groups=np.arange(len(labels)), class_count=4
+    )
+    assert found["without_mask"] == 2 * PER_CLASS - 3
+    assert found["classes"] == [2, 3]
+    assert found["images"] == 2 * PER_CLASS
+    none = shortcuts.without_regions(
+        reads_borders, images, np.zeros_like(masks), labels, groups=np.arange(len(labels)), class_count=4
+    )
+    assert none["images"] == 0
+    assert none["without_mask"] == len(labels)
+
+
+def test_activation_share_is_the_share_of_a_map_inside_the_mask() -> None:
+    maps = np.zeros((2, 7, 7, 4), np.float32)
+    maps[:, :, :3, 1] = 1.0  # class 1 looks at the left, class 0 nowhere
+    masks = np.zeros((2, SIDE, SIDE), bool)
+    masks[:, :, :150] = True
+    found = shortcuts.activation_in_lungs(maps, masks, np.array([1, 1]), groups=np.arange(2))
+    assert found["share"]["value"] > 0.99
+    assert found["area"]["value"] == pytest.approx(150 / SIDE)
+    nowhere = shortcuts.activation_in_lungs(maps, masks, np.array([0, 0]), groups=np.arange(2))
+    assert nowhere["images"] == 0
+    assert nowhere["share"]["value"] is None
+
+
+def clean_audit() -> dict:
+    def figure(value: float) -> dict[str, float]:
+        return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+    return {
+        "margin": {"floor": "thumbnail", **figure(0.2)},
+        "cues": {name: figure(0.0) for name in ("marker", "border", "exposure")},
+        "regions": {
+            "images": 50,
+            "background_share": figure(0.1),
+            "balanced_accuracy": {"background_only": figure(0.3)},
+        },
+        "activation": {"excess": figure(0.1), "share": figure(0.5), "area": figure(0.4), "map_cells": [7, 7]},
+        "sources": {
+            "exclusive_classes": [],
+            "fair_contrasts": [{"source": "rsna", "classes": ["Normal", "Lung_Opacity"], "auroc": figure(0.95)}],
+            "probe": {"Normal": {"sources": ["kermany", "rsna"], "chance": 0.5, **figure(0.6)}},
+            "left_out": [
+                {
+                    "class": "COVID",
+                    "source": "bimcv",
+                    "drop": figure(0.05),
+                    "recall_seen": figure(0.9),
+                    "recall_unseen": figure(0.85),
+                }
+            ],
+        },
+    }
+
+
+def with_figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+
+RULES = [
+    (lambda audit: audit["margin"].update(with_figure(0.01)), "FAIL", "margin"),
+    (lambda audit: audit["cues"]["border"].update(with_figure(0.2)), "FAIL", "border"),
+    (lambda audit: audit["cues"]["border"].update(with_figure(0.05)), "WARN", "border"),
+    (lambda audit: audit["regions"]["background_share"].update(with_figure(0.6)), "FAIL", "background"),
+    (lambda audit: audit["regions"]["background_share"].update(with_figure(0.3)), "WARN", "background"),
+    (lambda audit: audit["regions"].update(images=0), "WARN", "masks"),
+    (lambda audit: audit["activation"]["excess"].update(with_figure(-0.1)), "WARN", "activation"),
+    (lambda audit: audit["sources"].update(exclusive_classes=["COVID"]), "WARN", "confounded"),
+    (lambda audit: audit["sources"]["fair_contrasts"][0]["auroc"].update(with_figure(0.51)), "FAIL", "contrast"),
+    (lambda audit: audit["sources"]["fair_contrasts"][0]["auroc"].update(with_figure(0.80)), "WARN", "contrast"),
+    (lambda audit: audit["sources"]["probe"]["Normal"].update(with_figure(0.9)), "WARN", "probe"),
+    (lambda audit: audit["sources"]["left_out"][0]["drop"].update(with_figure(0.3)), "FAIL", "unseen source"),
+    (lambda audit: audit["sources"]["left_out"][0]["drop"].update(with_figure(0.15)), "WARN", "unseen source"),
+]
+
+
+@pytest.mark.parametrize(("change", "level", "rule"), RULES)
+def test_each_rule_of_the_verdict(change, level: str, rule: str) -> None:
+    audit = clean_audit()
+    assert verdict(audit, macro_auroc=0.97)["verdict"] == "PASS"
+    change(audit)
+    found = verdict(audit, macro_auroc=0.97)
+    assert found["verdict"] == level
+    assert [reason["rule"] for reason in found["reasons"]] == [rule]
+
+
+def test_the_worst_reason_comes_first_and_the_strongest_cue_is_named() -> None:
+    audit = clean_audit()
+    audit["sources"]["exclusive_classes"] = ["COVID"]
+    audit["cues"]["marker"].update(with_figure(0.3))
+    audit["cues"]["exposure"].update(with_figure(0.5))
+    found = verdict(audit, macro_auroc=0.97)
+    assert [reason["rule"] for reason in found["reasons"]] == ["exposure", "marker", "confounded"]
+    assert found["shortcut"] == "exposure"
