@@ -1,6 +1,6 @@
 """The run folder: what training leaves behind and everything else starts from.
 
-    runs/<name>/  model.keras  manifest.json  history.csv  evaluation/{metrics.json, report.html, …}
+    runs/<name>/  model.keras  manifest.json  history.csv  calibration.json  README.md  evaluation/{…}
 
 The manifest says what the model is: class names in order, input contract, how and on what it was
 trained. Whoever uses a model takes names from its manifest and from nowhere else.
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # loading a model imports Keras; reading a manifest must not
 
 SCHEMA_VERSION = 1
 MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
+CALIBRATION, MODEL_CARD = "calibration.json", "README.md"
 RUNS = Path("runs")
 PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
