@@ -110,6 +110,7 @@ def _outputs(named: Any) -> Outputs:  # noqa: ANN401 -- arrays or tensors by nam
 
 
 def _write_openvino(model: keras.Model, folder: Path) -> None:
+    runtimes.import_openvino()  # before Keras does
     model.export(str(folder / runtimes.OPENVINO_MODEL), format="openvino", verbose=False)
 
 
@@ -152,7 +153,8 @@ def _write_saved_model(model: keras.Model, folder: Path) -> None:
 def _saved_model(folder: Path) -> Run:
     import tensorflow as tf  # noqa: PLC0415 -- see above
 
-    return lambda batch, loaded=tf.saved_model.load(str(folder)): _outputs(loaded.serve(batch))  # type: ignore[misc]
+    loaded = tf.saved_model.load(str(folder))
+    return lambda batch: _outputs(loaded.serve(batch))
 
 
 FORMATS: dict[str, tuple[Callable[[keras.Model, Path], None], Callable[[Path], Run]]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ARRAYS = frozenset({"image", "activation_maps"})
+_ARRAYS = frozenset({"image", "activation_maps"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,11 @@ class Prediction:
     image: npt.NDArray[np.uint8] | None
     activation_maps: Mapping[str, npt.NDArray[np.float32]] | None
 
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The names of all fields but the arrays, in order."""
+        return tuple(field.name for field in fields(cls) if field.name not in _ARRAYS)
+
     def record(self) -> dict[str, Any]:
         """All but the arrays, as JSON can hold it."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in ARRAYS}
+        return {name: getattr(self, name) for name in self.columns()}
