@@ -9,7 +9,7 @@ from PIL import Image
 
 from cxr_keras3.inference.records import Prediction
 
-OPACITY = 0.45  # of the warmest place; the film must stay readable below it
+OPACITY = 0.6  # of the warmest place; the film must stay readable below it
 
 
 def overlay(film: npt.NDArray[np.uint8], activation_map: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
@@ -30,7 +30,7 @@ def overlay(film: npt.NDArray[np.uint8], activation_map: npt.NDArray[np.float32]
     positive = np.maximum(np.asarray(smooth), 0.0)
     strength = positive / max(float(positive.max()), 1e-6)
     colours = mpl.colormaps["inferno"](strength)[..., :3] * 255.0
-    weight = OPACITY * np.sqrt(strength)[..., np.newaxis]
+    weight = OPACITY * strength[..., np.newaxis]
     mixed = np.rint((1.0 - weight) * film[..., np.newaxis] + weight * colours)
     return np.asarray(mixed, dtype=np.uint8)
 

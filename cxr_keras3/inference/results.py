@@ -48,11 +48,18 @@ class Results:
         self.done: set[str] = set()
         self.refused: list[tuple[str, str]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".parquet" and path.exists() and not self._rows.exists():
+        rebuilt = path.suffix == ".parquet" and path.exists() and not self._rows.exists()
+        if rebuilt:
             self._rows.write_bytes(b"".join(_json_line(record) for record in _read_parquet(path)))
         self._rows.touch()
         self._file = self._rows.open("r+b")
-        self._read(model)
+        try:
+            self._read(model)
+        except UserError:
+            self._file.close()
+            if rebuilt:
+                self._rows.unlink()
+            raise
         if self._rows.suffix == ".csv" and not self._file.tell():
             self._file.write(_csv_line(self._columns))
 
