@@ -83,9 +83,7 @@ def test_an_export_names_what_it_lacks(tmp_path: Path, film: Path, run_python) -
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format_name", ["onnx", "litert", "saved_model"])
-def test_other_formats_equal_the_keras_model(
-    format_name: str, finished: Path, database_dir: Path, run_python
-) -> None:
+def test_other_formats_equal_the_keras_model(format_name: str, finished: Path, database_dir: Path, run_python) -> None:
     if format_name == "onnx":
         pytest.importorskip("tf2onnx")
     films = sorted(database_dir.rglob("images/*.png"))[:12]

@@ -1,5 +1,6 @@
 """What is scored: files, folders, archives that mean harm, lists."""
 
+import contextlib
 import io
 import zipfile
 from pathlib import Path
@@ -94,10 +95,8 @@ def test_a_mutated_zip_is_refused_or_read(tmp_path_factory: pytest.TempPathFacto
     except UserError:
         return
     for source in found:
-        try:
-            source.content()
-        except ImageError as error:
-            assert "\n" not in str(error)
+        with contextlib.suppress(ImageError):  # and nothing else
+            assert len(source.content()) <= 50
 
 
 def test_a_list_gives_each_name_once() -> None:

@@ -54,8 +54,12 @@ def test_differences_are_measured() -> None:
 )
 def test_limits(changed: dict[str, float], alike: bool, equal: bool) -> None:
     figures = {
-        **{"top1": 1.0, "flag": 1.0, "probabilities_largest": 5e-4, "probabilities_mean": 1e-4},
-        **{"features_largest": 5e-4, "activation_maps_largest": 5e-4},
+        "top1": 1.0,
+        "flag": 1.0,
+        "probabilities_largest": 5e-4,
+        "probabilities_mean": 1e-4,
+        "features_largest": 5e-4,
+        "activation_maps_largest": 5e-4,
     }
     agreement = parity.Agreement(**figures | changed)
     assert (agreement.decides_alike, agreement.is_equal) == (alike, equal)

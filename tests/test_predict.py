@@ -40,8 +40,16 @@ def test_files_folders_and_archives_in_one_table(run: Path, films: list[Path], t
         archive.writestr("inside/bad.png", "text")
     output, maps = tmp_path / "new" / "results.jsonl", tmp_path / "maps"
     done = run_python(
-        *PREDICT, "--model", run, films[0].parent, films[0], tmp_path / "films.zip", "--output", output,
-        "--heat-maps", maps,
+        *PREDICT,
+        "--model",
+        run,
+        films[0].parent,
+        films[0],
+        tmp_path / "films.zip",
+        "--output",
+        output,
+        "--heat-maps",
+        maps,
     )
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr

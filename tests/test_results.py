@@ -61,9 +61,19 @@ def test_a_table_holds_every_field(suffix: str, tmp_path: Path) -> None:
             rows = list(csv.DictReader(file))
         assert [row["file"] for row in rows] == [each.file for each in ALL]
         assert rows[1] == {
-            **{"file": ALL[1].file, "accepted": "True", "reject_reason": "", "COVID": "0.1", "Normal": "0.9"},
-            **{"label": "COVID", "prediction_set": "COVID; Normal", "abnormal_score": "0.1", "flag": "False"},
-            **{"warnings": "a warning; another", "model": "first", "version": "0.1.0", "sop_instance_uid": "1.2.3"},
+            "file": ALL[1].file,
+            "accepted": "True",
+            "reject_reason": "",
+            "COVID": "0.1",
+            "Normal": "0.9",
+            "label": "COVID",
+            "prediction_set": "COVID; Normal",
+            "abnormal_score": "0.1",
+            "flag": "False",
+            "warnings": "a warning; another",
+            "model": "first",
+            "version": "0.1.0",
+            "sop_instance_uid": "1.2.3",
         }
         assert rows[0]["COVID"] == rows[0]["flag"] == ""
     else:
