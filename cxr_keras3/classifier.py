@@ -6,6 +6,7 @@ feature map and a linear layer, the class activation map is exact: the map times
 """
 
 import keras
+import numpy as np
 
 from cxr_keras3 import backbone_table, backbones
 from cxr_keras3.images import IMAGE_SIZE
@@ -75,5 +76,6 @@ def explainer(model: keras.Model) -> keras.Model:
     """
     linear = model.get_layer(LOGITS)
     feature_map = model.get_layer(POOLING).input
-    weights = keras.ops.convert_to_tensor(linear.kernel)
+    # A copy: predicting on JAX gives the variable's own buffer away and puts another in its place.
+    weights = keras.ops.convert_to_tensor(np.array(keras.ops.convert_to_numpy(linear.kernel)))
     return keras.Model(model.input, [model.output, keras.ops.matmul(feature_map, weights)])

@@ -11,15 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_keras3 import progress
+from cxr_keras3 import _backend, progress
 from cxr_keras3.errors import UserError, run_command
 
 if TYPE_CHECKING:  # --help answers without them
     from cxr_keras3.inference import Prediction, Predictor
     from cxr_keras3.inference.inputs import Source
 
-RUNTIMES = ("openvino", "jax", "tensorflow", "torch")
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 SOME_FILES_REFUSED_EXIT_CODE = 3
 MAX_LISTED = 50  # refused files named on the terminal; the output names all
 
@@ -28,8 +26,10 @@ def main(arguments: Sequence[str]) -> int:
     """Scores the files named; returns 3 where some of several could not be scored."""
     options = _parse(arguments)
     from cxr_keras3 import artifact, inference  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.inference import inputs  # noqa: PLC0415
+    from cxr_keras3.inference import inputs, results  # noqa: PLC0415
 
+    if options.output and options.output.suffix not in results.SUFFIXES:
+        raise UserError(f"--output must end in {', '.join(results.SUFFIXES)}, received {options.output}")
     run_dir = options.model or artifact.latest_run()
     artifact.load_manifest(run_dir)
     found = None if options.inputs == [Path("-")] else inputs.sources(options.inputs)
@@ -69,10 +69,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--output", type=Path, help="write to this .csv, .jsonl or .parquet file rather than to the terminal")
     add("--resume", action="store_true", help="go on with an --output that an interrupted command left")
     add("--heat-maps", type=Path, metavar="DIR", help="write a picture of where each prediction comes from")
-    add("--runtime", choices=RUNTIMES, help="what computes; openvino where RUN is exported to it, else Keras on jax")
+    add(
+        "--runtime",
+        choices=("openvino", *_backend.BACKENDS),
+        help="what computes; openvino where RUN is exported to it, else Keras on jax",
+    )
     options = parser.parse_args(arguments)
-    if options.output and options.output.suffix not in SUFFIXES:
-        raise UserError(f"--output must end in {', '.join(SUFFIXES)}, received {options.output}")
     if options.resume and not options.output:
         raise UserError("--resume needs the --output to go on with")
     if Path("-") in options.inputs and len(options.inputs) > 1:
@@ -141,6 +143,8 @@ def _show(records: Sequence[dict[str, Any]], *, class_names: Sequence[str]) -> N
 
 def _report(refused: Sequence[tuple[str, str]], count: int) -> int:
     """Names what was refused, and gives the exit code."""
+    if count == 0:
+        raise UserError("there must be at least one file to score, the list named none")
     if count == 1 and refused:  # nothing else was asked for
         raise UserError("no file could be scored: {}: {}".format(*refused[0]))
     for file, reason in refused[:MAX_LISTED]:

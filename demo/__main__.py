@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr_keras3 import progress
+from cxr_keras3 import _backend, progress
 from cxr_keras3.errors import run_command
 
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--port", type=int, default=7860, help="default: 7860")
     parser.add_argument(
         "--runtime",
-        choices=("openvino", "jax", "tensorflow", "torch"),
+        choices=("openvino", *_backend.BACKENDS),
         help="what computes; openvino where RUN is exported to it, else Keras on jax",
     )
     options = parser.parse_args(arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr_keras3 import inference
+from cxr_keras3 import export, inference
 from cxr_keras3.inference import parity, predictor, runtimes
 from tests.test_commands import assert_one_clear_line
 
@@ -59,6 +59,9 @@ def test_a_finished_run_serves_from_openvino_what_keras_says(finished: Path, dat
 
 
 def test_the_figures_are_stored_beside_the_export(finished: Path) -> None:
+    from cxr_keras3.inference import exporting
+
+    assert set(export.FORMATS) == set(exporting.FORMATS)
     found = parity.load(runtimes.export_folder(finished, "openvino"))
     assert found.float32.is_equal
     assert found.temperature == json.loads((finished / "calibration.json").read_text())["temperature"]

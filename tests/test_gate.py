@@ -63,6 +63,15 @@ def test_what_is_far_from_the_training_films_is_refused(fitted: gate.Gate) -> No
     assert all("does not look like" in reason for reason in fitted.reasons(films(3, seed=6), far))
 
 
+def test_features_that_never_stir_do_no_harm() -> None:
+    dead = features(30, seed=0)
+    dead[:, 2] = 0.0
+    for train in (dead, np.zeros_like(dead)):
+        fitted = gate.fit(train, train, images_train=films(30, seed=0))
+        assert np.all(np.isfinite(fitted.distances(train)))
+        assert fitted.reasons(films(30, seed=0), train) == [""] * 30
+
+
 def test_saved_and_loaded_it_says_the_same(fitted: gate.Gate, tmp_path: Path) -> None:
     gate.save(fitted, tmp_path / "gate.npz")
     again = gate.load(tmp_path / "gate.npz")

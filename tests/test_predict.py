@@ -107,6 +107,13 @@ def test_killed_and_resumed_it_writes_the_same(run: Path, films: list[Path], tmp
     assert "scored: 400 of 400" in resumed.stderr
 
 
+def test_an_empty_list_is_said_to_be(run: Path) -> None:
+    command = [sys.executable, *PREDICT, "--model", run, "-"]
+    assert_one_clear_line(
+        subprocess.run(command, input="\n", capture_output=True, text=True, check=False), "at least one"
+    )
+
+
 def test_one_film_on_the_terminal(run: Path, films: list[Path], run_python) -> None:
     done = run_python(*PREDICT, "--model", run, films[0], COLUMNS="60")
     assert done.returncode == 0, done.stderr
