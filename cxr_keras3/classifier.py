@@ -77,5 +77,5 @@ def explainer(model: keras.Model) -> keras.Model:
     linear = model.get_layer(LOGITS)
     feature_map = model.get_layer(POOLING).input
     # A copy: predicting on JAX gives the variable's own buffer away and puts another in its place.
-    weights = keras.ops.convert_to_tensor(np.array(keras.ops.convert_to_numpy(linear.kernel)))
+    weights = keras.ops.convert_to_tensor(np.array(keras.ops.convert_to_numpy(linear.kernel.value)))
     return keras.Model(model.input, [model.output, keras.ops.matmul(feature_map, weights)])
