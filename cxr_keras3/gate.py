@@ -101,16 +101,14 @@ class Gate:
         return ""
 
 
-def fit(
-    features_train: Floats, features_validation: Floats, *, images_train: Images, accepted_share: float = ACCEPTED_SHARE
-) -> Gate:
+def fit(features_train: Floats, *features_validation: Floats, images_train: Images) -> Gate:
     """Fits the gate to a trained model.
 
     Args:
         features_train: float32 (N, C), pooled features of the training images.
-        features_validation: float32 (M, C), of the validation images, which set the threshold.
+        features_validation: float32 (M, C), of the validation images, which set the threshold; several where the
+            model is served in several precisions, each of which is to let `ACCEPTED_SHARE` of them pass.
         images_train: uint8 (N, 299, 299, 1), the training images.
-        accepted_share: Share of the validation images that the distance is to let pass, 0..1.
     """
     from sklearn.covariance import LedoitWolf  # noqa: PLC0415 -- takes a second that reading a gate saves
 
@@ -119,14 +117,15 @@ def fit(
     whitening = _whitening(shrunk.covariance_).astype(np.float32)
     weights, bias = _fit_orientation(_thumbnails(images_train))
     unset = Gate(mean, whitening, math.inf, weights, bias)
-    threshold = np.quantile(unset.distances(features_validation), accepted_share, method="higher")
-    return Gate(mean, whitening, float(threshold), weights, bias)
+    thresholds = [np.quantile(unset.distances(each), ACCEPTED_SHARE, method="higher") for each in features_validation]
+    least = 0.01 * len(mean)  # of Gaussian features the distance is C on average; none at all if they never vary
+    return Gate(mean, whitening, max(least, *map(float, thresholds)), weights, bias)
 
 
 def _whitening(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The matrix W whose W W' is the covariance's inverse, with a floor below features that hardly vary."""
     variances, directions = np.linalg.eigh(covariance)
-    floor = max(MIN_VARIANCE * float(variances.mean()), np.finfo(np.float32).tiny)
+    floor = max(MIN_VARIANCE * float(variances.mean()), 1e-8)  # all are zero in a model that has collapsed
     return np.asarray(directions / np.sqrt(np.maximum(variances, floor)))
 
 

@@ -46,15 +46,18 @@ def test_a_finished_run_serves_from_openvino_what_keras_says(finished: Path, dat
     fast, keras = inference.load(finished), inference.load(finished, runtime="jax")
     assert fast.description.startswith("OpenVINO")
     assert keras.description.startswith("Keras on jax")
+    tolerance = 1e-3 if "float32" in fast.description else 0.02
     accepted = 0
     for ours, theirs in zip(fast.predict(films), keras.predict(films), strict=True):
         assert ours.accepted == theirs.accepted
         if ours.accepted:
             accepted += 1
             for name, probability in theirs.probabilities.items():
-                assert ours.probabilities[name] == pytest.approx(probability, abs=1e-3)
+                assert ours.probabilities[name] == pytest.approx(probability, abs=tolerance)
                 expected = theirs.activation_maps[name]
-                np.testing.assert_allclose(ours.activation_maps[name], expected, atol=1e-3 * max(1.0, np.ptp(expected)))
+                np.testing.assert_allclose(
+                    ours.activation_maps[name], expected, atol=tolerance * max(1.0, np.ptp(expected))
+                )
     assert accepted >= 0.9 * len(films)
 
 

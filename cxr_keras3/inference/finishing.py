@@ -40,11 +40,13 @@ def finish_run(run_dir: Path, builder: Builder) -> None:
 
 def fit_gate(run_dir: Path, builder: Builder) -> None:
     """Fits and writes the gate of a run that is exported to OpenVINO."""
-    runtime = runtimes.OpenVINORuntime(runtimes.export_folder(run_dir, "openvino"), "float32")
+    folder = runtimes.export_folder(run_dir, "openvino")
+    precisions: set[runtimes.Precision] = {"float32", runtimes.choose_precision(folder)}
+    served = [runtimes.OpenVINORuntime(folder, precision) for precision in sorted(precisions, reverse=True)]
     train, validation = data.load(builder, "train").images, data.load(builder, "validation").images
     fitted = gate.fit(
-        _features(runtime, train, task="features of the training images"),
-        _features(runtime, validation, task="features of the validation images"),
+        _features(served[0], train, task="features of the training images"),
+        *(_features(runtime, validation, task="features of the validation images") for runtime in served),
         images_train=train,
     )
     gate.save(fitted, run_dir / GATE)
