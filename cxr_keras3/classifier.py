@@ -68,7 +68,7 @@ def feature_extractor(model: keras.Model) -> keras.Model:
 
 
 def explainer(model: keras.Model) -> keras.Model:
-    """Logits and class activation maps from one forward pass. Shares the model's weights.
+    """Logits and class activation maps from one forward pass. Shares the model's weights as they are now.
 
     Returns:
         A model from uint8 (B, 299, 299, 1) to a list of logits (B, classes) and maps (B, h, w, classes),
@@ -76,6 +76,12 @@ def explainer(model: keras.Model) -> keras.Model:
     """
     linear = model.get_layer(LOGITS)
     feature_map = model.get_layer(POOLING).input
-    # A copy: predicting on JAX gives the variable's own buffer away and puts another in its place.
-    weights = keras.ops.convert_to_tensor(np.array(keras.ops.convert_to_numpy(linear.kernel.value)))
-    return keras.Model(model.input, [model.output, keras.ops.matmul(feature_map, weights)])
+    # A layer, not a constant: predicting on JAX gives away the buffer of a constant made from a variable, and
+    # the exporter to ONNX turns a large constant into a second input.
+    kernel = keras.ops.convert_to_numpy(linear.kernel.value)
+    weigh = keras.layers.Conv2D(
+        kernel.shape[1], 1, use_bias=False, data_format="channels_last", dtype="float32", name="activation_maps"
+    )
+    maps = weigh(feature_map)
+    weigh.set_weights([kernel[np.newaxis, np.newaxis]])
+    return keras.Model(model.input, [model.output, maps])
