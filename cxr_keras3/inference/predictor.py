@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3 import __version__, artifact, calibration, gate, images
+from cxr_keras3.errors import UserError
 from cxr_keras3.inference import runtimes
 from cxr_keras3.inference.inputs import Source
 from cxr_keras3.inference.outputs import Outputs
@@ -51,6 +52,10 @@ class Predictor:
         self.manifest = artifact.load_manifest(run_dir)
         calibration_path, gate_path = run_dir / artifact.CALIBRATION, run_dir / GATE
         self._calibration = calibration.load(calibration_path) if calibration_path.exists() else None
+        if self._calibration and self._calibration.class_names != self.manifest.class_names:
+            raise UserError(
+                f"{calibration_path} must be of the classes {', '.join(self.manifest.class_names)}; delete it"
+            )
         self._gate = gate.load(gate_path) if gate_path.exists() else None
         notices = []
         if self._calibration is None:
