@@ -120,17 +120,7 @@ def _openvino(folder: Path, precision: runtimes.Precision = "float32") -> Run:
 
 
 def _write_onnx(model: keras.Model, folder: Path) -> None:
-    import onnx  # noqa: PLC0415 -- an extra
-
-    path = folder / "model.onnx"
-    model.export(str(path), format="onnx", verbose=False)
-    # tf2onnx states the maps of KerasCV's DenseNet121 as 6 x 6 where they are 7 x 7: better to state no size.
-    graph = onnx.load(path)
-    for output in graph.graph.output:
-        if output.name == MAPS:
-            for dimension, name in zip(output.type.tensor_type.shape.dim[1:3], ("height", "width"), strict=True):
-                dimension.dim_param = name
-    onnx.save(graph, path)
+    model.export(str(folder / "model.onnx"), format="onnx", verbose=False)
 
 
 def _onnx(folder: Path) -> Run:
