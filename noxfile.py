@@ -98,6 +98,6 @@ def build(session: nox.Session) -> None:
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure speed against named baselines in one run: nox -s benchmarks -- building FOLDER."""
-    _install(session, "dev")
+    _install(session, "dev", "benchmarks")
     name, *arguments = session.posargs or ["convolutions"]
     _run(session, f"python -m benchmarks.{name}", *arguments)

@@ -29,7 +29,7 @@ SCHEMA_VERSION = 1
 MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
 METRICS = "metrics.json"  # in EVALUATION
 SETTINGS, LOCK = "settings.json", "lock"
-CALIBRATION, MODEL_CARD = "calibration.json", "README.md"
+CALIBRATION, MODEL_CARD, GATE = "calibration.json", "README.md", "gate.npz"
 RUNS = Path("runs")
 PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
@@ -144,9 +144,14 @@ def require_unfinished(run_dir: Path) -> None:
         raise UserError(f"--run-dir must not hold a finished run, {run_dir} does; name another or delete it")
 
 
-def is_evaluated(run_dir: Path) -> bool:
-    """Whether nothing is left to do for a training command: the run is finished and its test metrics are there."""
-    return (run_dir / MANIFEST).exists() and (run_dir / EVALUATION / METRICS).exists()
+def is_complete(run_dir: Path) -> bool:
+    """Whether nothing is left to do for a training command: the run is trained, evaluated and ready to serve.
+
+    A run on a region of the images cannot be served, and needs no gate.
+    """
+    if not ((run_dir / MANIFEST).exists() and (run_dir / EVALUATION / METRICS).exists()):
+        return False
+    return (run_dir / GATE).exists() or load_manifest(run_dir).region != "full"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ feature map and a linear layer, the class activation map is exact: the map times
 """
 
 import keras
+import numpy as np
 
 from cxr_keras3 import backbone_table, backbones
 from cxr_keras3.images import IMAGE_SIZE
@@ -103,7 +104,7 @@ def _logits_of_pooled(model: keras.Model, pooled: keras.KerasTensor) -> keras.Ke
 
 
 def explainer(model: keras.Model) -> keras.Model:
-    """Logits and class activation maps from one forward pass. Shares the model's weights.
+    """Logits and class activation maps from one forward pass. Shares the model's weights as they are now.
 
     Returns:
         A model from uint8 (B, 299, 299, 1) to a list of logits (B, classes) and maps (B, h, w, classes),
@@ -111,5 +112,12 @@ def explainer(model: keras.Model) -> keras.Model:
     """
     linear = model.get_layer(LOGITS)
     feature_map = model.get_layer(POOLING).input
-    weights = keras.ops.convert_to_tensor(linear.kernel)
-    return keras.Model(model.input, [model.output, keras.ops.matmul(feature_map, weights)])
+    # A layer, not a constant: predicting on JAX gives away the buffer of a constant made from a variable, and
+    # the exporter to ONNX turns a large constant into a second input.
+    kernel = keras.ops.convert_to_numpy(linear.kernel.value)
+    weigh = keras.layers.Conv2D(
+        kernel.shape[1], 1, use_bias=False, data_format="channels_last", dtype="float32", name="activation_maps"
+    )
+    maps = weigh(feature_map)
+    weigh.set_weights([kernel[np.newaxis, np.newaxis]])
+    return keras.Model(model.input, [model.output, maps])

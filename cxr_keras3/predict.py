@@ -1,128 +1,158 @@
-"""Scores chest X-ray files: a probability for each class, and how abnormal the film looks.
+"""Scores chest X-ray files: is it a frontal chest film, a probability for each class, how abnormal it looks.
 
 Not a medical device: for research only.
 
-Example: python -m cxr_keras3.predict --model runs/first film.png --output results.csv
+Example: python -m cxr_keras3.predict --model runs/first film.png folder archive.zip --output results.csv
 """
 
 import argparse
-import csv
-import dataclasses
-import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from cxr_keras3 import _backend, progress
 from cxr_keras3.errors import UserError, run_command
 
-if TYPE_CHECKING:
-    from cxr_keras3.inference import Prediction
+if TYPE_CHECKING:  # --help answers without them
+    from cxr_keras3.inference import Prediction, Predictor
+    from cxr_keras3.inference.inputs import Source
 
-SOME_FILES_REJECTED_EXIT_CODE = 3
+SOME_FILES_REFUSED_EXIT_CODE = 3
+MAX_LISTED = 50  # refused files named on the terminal; the output names all
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Scores the files named; returns 3 where some of several could not be."""
+    """Scores the files named; returns 3 where some of several could not be scored."""
+    options = _parse(arguments)
+    from cxr_keras3 import artifact, inference  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.inference import inputs, results  # noqa: PLC0415
+
+    if options.output and options.output.suffix not in results.SUFFIXES:
+        raise UserError(f"--output must end in {', '.join(results.SUFFIXES)}, received {options.output}")
+    run_dir = options.model or artifact.latest_run()
+    artifact.load_manifest(run_dir)
+    found = None if options.inputs == [Path("-")] else inputs.sources(options.inputs)
+    predictor = inference.load(run_dir, runtime=options.runtime)
+    progress.say(f"model: {run_dir}, {predictor.description}")
+    for notice in predictor.notices:
+        progress.say(f"note: {notice}")
+    to_do = inputs.listed(sys.stdin) if found is None else found
+    total = None if found is None else len(found)
+    if options.output is None:
+        records = [
+            prediction.record() for prediction in _score(predictor, to_do, total=total, heat_maps=options.heat_maps)
+        ]
+        _show(records, class_names=predictor.manifest.class_names)
+        refused = [(record["file"], record["reject_reason"]) for record in records if not record["accepted"]]
+        count = len(records)
+    else:
+        refused, count = _write(predictor, to_do, total=total, options=options)
+    return _report(refused, count)
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m cxr_keras3.predict",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="INPUT", help="image file, or folder of them")
-    parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
-    parser.add_argument("--output", type=Path, help="write to this .csv or .jsonl file rather than to the terminal")
-    parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
+    add = parser.add_argument
+    add(
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="image file, folder of them, or zip archive; - alone reads file names from standard input, one a line",
+    )
+    add("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
+    add("--output", type=Path, help="write to this .csv, .jsonl or .parquet file rather than to the terminal")
+    add("--resume", action="store_true", help="go on with an --output that an interrupted command left")
+    add("--heat-maps", type=Path, metavar="DIR", help="write a picture of where each prediction comes from")
+    add(
+        "--runtime",
+        choices=("openvino", *_backend.BACKENDS),
+        help="what computes; openvino where RUN is exported to it, else Keras on jax",
+    )
     options = parser.parse_args(arguments)
-    files = list_files(options.inputs)
-    if options.output and options.output.suffix not in (".csv", ".jsonl"):
-        raise UserError(f"--output must end in .csv or .jsonl, received {options.output}")
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
-
-    run_dir = options.model or artifact.latest_run()
-    artifact.load_manifest(run_dir)
-    progress.say(f"model: {run_dir}")
-    _backend.select(options.backend)
-    from cxr_keras3 import inference  # noqa: PLC0415 -- only now is the backend chosen
-
-    predictor = inference.load(run_dir)
-    scored = zip(progress.track(files, description="scoring"), predictor.predict(files), strict=True)
-    predictions = [prediction for _, prediction in scored]
-    rejected = [prediction for prediction in predictions if not prediction.accepted]
-    if len(rejected) == len(predictions):
-        reasons = "; ".join(f"{prediction.file}: {prediction.reject_reason}" for prediction in rejected)
-        raise UserError(f"no file could be scored: {reasons}")
-    if options.output:
-        write(options.output, predictions, class_names=predictor.manifest.class_names)
-    else:
-        show(predictions, class_names=predictor.manifest.class_names)
-    for prediction in rejected:
-        progress.say(f"not scored: {prediction.file}: {prediction.reject_reason}")
-    return SOME_FILES_REJECTED_EXIT_CODE if rejected else 0
+    if options.resume and not options.output:
+        raise UserError("--resume needs the --output to go on with")
+    if Path("-") in options.inputs and len(options.inputs) > 1:
+        raise UserError("- must be the only input, received others too; put all file names into the list")
+    return options
 
 
-def list_files(inputs: Sequence[Path]) -> list[Path]:
-    """The files named and those below the folders named, hidden ones left out, in the order of their names.
+def _score(
+    predictor: "Predictor",
+    to_do: Iterable["Source"],
+    *,
+    total: int | None,
+    heat_maps: Path | None,
+    done: int = 0,
+) -> Iterator["Prediction"]:
+    """Scores with a progress bar, and draws the heat maps."""
+    from cxr_keras3.inference import heat_maps as drawing  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.inference.predictor import BATCH_SIZE  # noqa: PLC0415
 
-    Raises:
-        UserError: Where an input does not exist, or there is no file in any.
-    """
-    files = []
-    for path in inputs:
-        if not path.exists():
-            raise UserError(f"an input must be an existing file or folder, received {path}")
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
-        files += [file for file in below if file.is_file() and not file.name.startswith(".")]
-    if not files:
-        raise UserError(f"there must be at least one file to score, found none in {', '.join(map(str, inputs))}")
-    return files
-
-
-def show(predictions: Sequence["Prediction"], *, class_names: Sequence[str]) -> None:
-    """Prints a table, one row a file."""
-    table = Table("file", *class_names, "label", "abnormal")
-    for prediction in predictions:
-        if prediction.accepted and prediction.abnormal_score is not None:
-            values = [f"{prediction.probabilities[name]:.4f}" for name in class_names]
-            table.add_row(prediction.file, *values, prediction.label, f"{prediction.abnormal_score:.4f}")
-    Console().print(table)
+    if heat_maps:
+        heat_maps.mkdir(parents=True, exist_ok=True)
+    with progress.bar() as shown:
+        task = shown.add_task("scoring", total=total, completed=done)
+        for prediction in predictor.predict(to_do, batch_size=1 if total == 1 else BATCH_SIZE):
+            if heat_maps and prediction.accepted:
+                drawing.save(prediction, heat_maps)
+            yield prediction
+            shown.advance(task)
 
 
-def write(path: Path, predictions: Sequence["Prediction"], *, class_names: Sequence[str]) -> None:
-    """Writes predictions as CSV, or as JSON lines, one a file; those not accepted with their reason."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        if path.suffix == ".jsonl":
-            file.writelines(json.dumps(dataclasses.asdict(prediction)) + "\n" for prediction in predictions)
-            return
-        writer = csv.writer(file)
-        writer.writerow(
-            [
-                "file",
-                "accepted",
-                "reject_reason",
-                *class_names,
-                "label",
-                "abnormal_score",
-                "warnings",
-                "model",
-            ]
-        )
-        for prediction in predictions:
-            writer.writerow(
-                [
-                    prediction.file,
-                    prediction.accepted,
-                    prediction.reject_reason,
-                    *(prediction.probabilities.get(name, "") for name in class_names),
-                    prediction.label,
-                    "" if prediction.abnormal_score is None else prediction.abnormal_score,
-                    "; ".join(prediction.warnings),
-                    prediction.model,
-                ]
+def _write(
+    predictor: "Predictor", to_do: Iterable["Source"], *, total: int | None, options: argparse.Namespace
+) -> tuple[list[tuple[str, str]], int]:
+    """Writes the rows that the output lacks; returns the refused files with their reasons, and the number of rows."""
+    from cxr_keras3.inference.results import Results  # noqa: PLC0415 -- --help answers without it
+
+    manifest = predictor.manifest
+    with Results(
+        options.output, class_names=manifest.class_names, model=manifest.name, resume=options.resume
+    ) as results:
+        missing = (source for source in to_do if source.name not in results.done)
+        done = len(results.done)
+        for prediction in _score(predictor, missing, total=total, heat_maps=options.heat_maps, done=done):
+            results.add(prediction)
+        return results.refused, len(results.done)
+
+
+def _show(records: Sequence[dict[str, Any]], *, class_names: Sequence[str]) -> None:
+    """Prints a table, one row a film."""
+    from rich.console import Console  # noqa: PLC0415 -- the table is not always printed
+    from rich.table import Table  # noqa: PLC0415
+
+    flags = {True: "yes", False: "no", None: "not calibrated"}
+    table = Table()
+    for name in ("file", *class_names, "label", "abnormal", "flag"):
+        table.add_column(name, overflow="fold")
+    for record in records:
+        if record["accepted"]:
+            values = [f"{record['probabilities'][name]:.4f}" for name in class_names]
+            table.add_row(
+                record["file"], *values, record["label"], f"{record['abnormal_score']:.4f}", flags[record["flag"]]
             )
+    if table.rows:
+        Console().print(table)
+
+
+def _report(refused: Sequence[tuple[str, str]], count: int) -> int:
+    """Names what was refused, and gives the exit code."""
+    if count == 0:
+        raise UserError("there must be at least one file to score, the list named none")
+    if count == 1 and refused:  # nothing else was asked for
+        raise UserError("no file could be scored: {}: {}".format(*refused[0]))
+    for file, reason in refused[:MAX_LISTED]:
+        progress.say(f"not scored: {file}: {reason}")
+    if len(refused) > MAX_LISTED:
+        progress.say(f"not scored: {len(refused) - MAX_LISTED} more, which the output names")
+    progress.say(f"scored: {count - len(refused)} of {count}")
+    return SOME_FILES_REFUSED_EXIT_CODE if refused else 0
 
 
 if __name__ == "__main__":

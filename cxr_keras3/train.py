@@ -99,7 +99,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.seeds < 1:
         raise UserError(f"--seeds must be at least 1, received {options.seeds}")
     run_dirs = [run_dir if options.seeds == 1 else run_dir / f"seed-{config.seed + n}" for n in range(options.seeds)]
-    if all(map(artifact.is_evaluated, run_dirs)):
+    if all(map(artifact.is_complete, run_dirs)):
         artifact.require_unfinished(run_dirs[0])
     together = None
     if options.coordinator:
@@ -129,11 +129,12 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
     import keras  # noqa: PLC0415 -- only now is the backend chosen
 
     from cxr_keras3 import artifact, devices, evaluation, training  # noqa: PLC0415
+    from cxr_keras3.inference import finishing  # noqa: PLC0415
 
     started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
     if (run_dir / artifact.MANIFEST).exists():
-        progress.say(f"{run_dir} is trained; going on with its evaluation")
+        progress.say(f"{run_dir} is trained; going on with its evaluation and export")
         model = artifact.load_model(run_dir)
     else:
         model = training.train(
@@ -152,6 +153,8 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
         run_dir=run_dir,
         output_dir=run_dir / artifact.EVALUATION,
     )
+    if config.region == "full":
+        finishing.finish_run(run_dir, builder)
     progress.say(evaluation.describe(results))
     minutes = (dt.datetime.now(dt.UTC) - started).total_seconds() / 60
     progress.say(f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / evaluation.REPORT}")

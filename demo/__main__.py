@@ -20,19 +20,25 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860, help="default: 7860")
-    parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
+    parser.add_argument(
+        "--runtime",
+        choices=("openvino", *_backend.BACKENDS),
+        help="what computes; openvino where RUN is exported to it, else Keras on jax",
+    )
     options = parser.parse_args(arguments)
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
 
     run_dir = options.model or artifact.latest_run()
     artifact.load_manifest(run_dir)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
-    progress.say(f"model: {run_dir}; starting Keras on {options.backend}")
-    _backend.select(options.backend)
-    from cxr_keras3 import inference  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3 import inference  # noqa: PLC0415 -- --help answers without it
+
+    progress.say(f"model: {run_dir}")
+    predictor = inference.load(run_dir, runtime=options.runtime)
+    progress.say(predictor.description)
     from demo import app  # noqa: PLC0415
 
-    app.launch(inference.load(run_dir), host=options.host, port=options.port)
+    app.launch(predictor, host=options.host, port=options.port)
     return 0
 
 

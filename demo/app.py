@@ -6,7 +6,6 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from cxr_keras3 import images
 from cxr_keras3.inference import Predictor
 
 NOTICE = (
@@ -32,12 +31,12 @@ def score(predictor: Predictor, file: str | None) -> tuple[np.ndarray | None, di
     """
     if file is None:
         return None, None, "Choose a film first."
-    prediction = next(predictor.predict([Path(file)]))
+    (prediction,) = predictor.predict([Path(file)], batch_size=1)
     if not prediction.accepted:
         return None, None, f"**Not scored.** {prediction.reject_reason}"
-    film = images.canonical(images.decode(Path(file)).pixels)[..., 0]
-    remark = f"Most probable: **{prediction.label}**. Abnormal: {prediction.abnormal_score:.0%}."
-    return film, dict(prediction.probabilities), "\n\n".join([remark, *prediction.warnings])
+    flag = " **Flagged** for a reader." if prediction.flag else ""
+    remark = f"Most probable: **{prediction.label}**. Abnormal: {prediction.abnormal_score:.0%}.{flag}"
+    return prediction.image, dict(prediction.probabilities), "\n\n".join([remark, *prediction.warnings])
 
 
 def build(predictor: Predictor) -> gr.Blocks:

@@ -45,7 +45,7 @@ def test_backends_agree_on_a_film(run_dir: Path, film: Path, tmp_path: Path, run
     for backend in ("jax", "tensorflow"):
         output = tmp_path / f"{backend}.jsonl"
         done = run_python(
-            "-m", "cxr_keras3.predict", "--model", run_dir, film, "--backend", backend, "--output", output
+            "-m", "cxr_keras3.predict", "--model", run_dir, film, "--runtime", backend, "--output", output
         )
         assert done.returncode == 0, done.stderr
     first, second = (probabilities_of(tmp_path / f"{name}.jsonl") for name in ("jax", "tensorflow"))
@@ -186,5 +186,5 @@ def test_backend_that_is_not_installed_is_named(run_dir: Path, film: Path, run_p
 
     if importlib.util.find_spec("torch"):
         pytest.skip("torch is installed here")
-    done = run_python("-m", "cxr_keras3.predict", "--model", run_dir, film, "--backend", "torch")
+    done = run_python("-m", "cxr_keras3.predict", "--model", run_dir, film, "--runtime", "torch")
     assert_one_clear_line(done, "torch", "cxr_keras3[torch]")

@@ -1,0 +1,61 @@
+"""What a run needs to serve, made at the end of training: the export to OpenVINO and the gate."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_keras3 import artifact, data, gate, progress
+from cxr_keras3.errors import UserError
+from cxr_keras3.inference import runtimes
+from cxr_keras3.inference.predictor import BATCH_SIZE
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+
+def finish_run(run_dir: Path, builder: Builder) -> None:
+    """Exports a run to OpenVINO, and fits its gate on the exported model's features.
+
+    Call it after the calibration, which the export holds. The export runs in a process of its own, since it
+    needs Keras on TensorFlow.
+
+    Args:
+        run_dir: A folder with model, manifest and, where the run is calibrated, calibration.
+        builder: The dataset that the run was trained on.
+
+    Raises:
+        UserError: Where the export fails; what it said stands above.
+    """
+    data_dir = builder.data_path.parents[1]  # <data_dir>/tfds_cxr/<version>
+    command = [sys.executable, "-m", "cxr_keras3.export", run_dir, "--format", "openvino", "--data-dir", data_dir]
+    done = subprocess.run(command, check=False)  # noqa: S603 -- our own command
+    if done.returncode != 0:
+        raise UserError(
+            f"the export of {run_dir} to OpenVINO failed, see above; the run itself is complete, and "
+            "python -m cxr_keras3.predict scores with it by --runtime jax"
+        )
+    fit_gate(run_dir, builder)
+
+
+def fit_gate(run_dir: Path, builder: Builder) -> None:
+    """Fits and writes the gate of a run that is exported to OpenVINO."""
+    folder = runtimes.export_folder(run_dir, "openvino")
+    precisions: set[runtimes.Precision] = {"float32", runtimes.choose_precision(folder)}
+    served = [runtimes.OpenVINORuntime(folder, precision) for precision in sorted(precisions, reverse=True)]
+    train, validation = data.load(builder, "train").images, data.load(builder, "validation").images
+    fitted = gate.fit(
+        _features(served[0], train, task="features of the training images"),
+        *(_features(runtime, validation, task="features of the validation images") for runtime in served),
+        images_train=train,
+    )
+    gate.save(fitted, run_dir / artifact.GATE)
+    progress.say(f"gate: {run_dir / artifact.GATE}")
+
+
+def _features(runtime: runtimes.Runtime, images: npt.NDArray[np.uint8], *, task: str) -> npt.NDArray[np.float32]:
+    parts = []
+    for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
+        chosen = np.minimum(np.arange(start, start + BATCH_SIZE), len(images) - 1)  # batches of one size
+        parts.append(runtime.start(images[chosen])().features)
+    return np.concatenate(parts)[: len(images)]

@@ -1,0 +1,81 @@
+"""A run folder with a small OpenVINO graph in place of a trained one: known truth, and no Keras."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cxr_keras3 import artifact, calibration
+from cxr_keras3.inference import parity, runtimes
+from tfds_cxr.labels import LABELS
+
+WEIGHTS = np.array([[3.0, 1.0, -2.0, 0.5]], dtype=np.float32)  # one feature to four logits
+EQUAL = parity.Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def expected_probabilities(pixels: np.ndarray, *, temperature: float) -> np.ndarray:
+    """What the graph gives for uint8 (299, 299): the softmax of the weighted mean brightness of its 298 x 298."""
+    logits = pixels[:298, :298].mean() / 255.0 * WEIGHTS[0] / temperature
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = False) -> Path:
+    """Writes manifest, export and, where a temperature is given, calibration."""
+    export = runtimes.export_folder(folder, "openvino")
+    export.mkdir(parents=True)
+    _write_graph(export / runtimes.OPENVINO_MODEL, temperature or 1.0)
+    parity.save(parity.Parity(1, "openvino", 8, "drawn", temperature or 1.0, "any", EQUAL, None), export)
+    manifest = artifact.Manifest(
+        schema_version=artifact.SCHEMA_VERSION,
+        name=folder.name,
+        created="2026-01-01T00:00:00+00:00",
+        class_names=LABELS,
+        input=artifact.INPUT_CONTRACT,
+        backend="jax",
+        config={"backbone": "mobilenet_025"},
+        data={"synthetic": synthetic},
+        validation={},
+        packages={},
+    )
+    (folder / artifact.MANIFEST).write_text(json.dumps(dataclasses.asdict(manifest)))
+    if temperature is not None:
+        thresholds = dict.fromkeys(calibration.COVERAGES, (0.9,) * len(LABELS))
+        fitted = calibration.Calibration(1, temperature, 0.95, 0.5, thresholds, LABELS, "validation", 100)
+        calibration.save(fitted, folder / artifact.CALIBRATION)
+    return folder
+
+
+def _write_graph(path: Path, temperature: float) -> None:
+    openvino = runtimes.import_openvino()
+    from openvino import opset13 as ops
+
+    images = ops.parameter([-1, 299, 299, 1], np.uint8, name="image")
+    grey = ops.divide(ops.convert(images, "f32"), np.float32(255.0))
+    pooled = ops.avg_pool(ops.transpose(grey, [0, 3, 1, 2]), [149, 149], [0, 0], [0, 0], [149, 149], False)
+    cells = ops.transpose(pooled, [0, 2, 3, 1])  # (B, 2, 2, 1)
+    maps = ops.matmul(cells, ops.constant(WEIGHTS), False, False)
+    logits = ops.divide(ops.reduce_mean(maps, [1, 2]), np.float32(temperature))
+    outputs = {
+        "probabilities": ops.softmax(logits, 1),
+        "activation_maps": maps,
+        "features": ops.reshape(cells, [0, 4], True),
+    }
+    results = []
+    for name, node in outputs.items():
+        result = ops.result(node)
+        result.output(0).tensor.set_names({name})
+        results.append(result)
+    openvino.save_model(openvino.Model(results, [images]), path, compress_to_fp16=False)
+
+
+def write_films(folder: Path, count: int) -> list[Path]:
+    """Writes PNGs of rising brightness with a little noise; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for index in range(count):
+        noise = np.random.default_rng(index).integers(0, 40, (299, 299))
+        files.append(folder / f"{index:03d}.png")
+        Image.fromarray((noise + index * 200 // max(count, 1)).astype(np.uint8)).save(files[-1])
+    return files
