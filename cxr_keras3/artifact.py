@@ -77,7 +77,7 @@ class Manifest:
     @property
     def region(self) -> Region:
         """What of each image the model is shown, see `cxr_keras3.region`."""
-        region: Region = self.config["region"]
+        region: Region = self.config.get("region", "full")
         return region
 
     def require_whole_images(self) -> None:
