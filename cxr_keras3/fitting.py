@@ -64,7 +64,7 @@ def fit(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str
     path = run_dir / CHECKPOINTS / f"{stage.name}.npz"
     path.parent.mkdir(exist_ok=True)
     found = checkpoint.load(path)
-    journal = _Journal(stage, path, found, patience=max(5, stage.epochs // 3))
+    journal = _Journal(stage, path, found, patience=max(5, stage.epochs // 2))
     if found is not None and not journal.over:
         checkpoint.restore(found, stage.model)
         progress.say(f"{stage.name}: going on after epoch {len(journal.rows)}")
