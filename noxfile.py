@@ -72,6 +72,13 @@ def tests(session: nox.Session) -> None:
         _run(session, "python -m pytest tests/test_classifier.py tests/test_training.py", KERAS_BACKEND="tensorflow")
 
 
+@nox.session(default=False)
+def hub(session: nox.Session) -> None:
+    """Test KerasHub's backbones; installs the extra, which brings a second build of TensorFlow."""
+    _install(session, "dev", "hub")
+    _run(session, "python -m pytest tests/test_backbones.py -m", "slow", "-k", "keras_hub", KERAS_BACKEND="jax")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, imports and layers."""

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
-from cxr_keras3 import backbone_table
 from cxr_keras3.config import Region
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
@@ -224,8 +223,7 @@ def load_model(run_dir: Path) -> "keras.Model":
 
     from cxr_keras3 import backbones  # noqa: PLC0415 -- imports Keras
 
-    if backbone_table.find(manifest.config["backbone"]).provider == "keras_cv":
-        backbones.import_keras_cv()
+    backbones.import_provider(manifest.config["backbone"])
     try:
         model = keras.models.load_model(run_dir / MODEL, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -10,6 +10,10 @@ from typing import Any, Literal
 
 from cxr_keras3.errors import UserError
 
+Provider = Literal["keras_cv", "keras.applications", "keras_hub"]
+Scale = float | tuple[float, float, float]
+"""One number, or one a channel."""
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -19,22 +23,24 @@ class Backbone:
         provider: The library that holds the architecture and its weights.
         constructor: The name of the class or function in that library.
         arguments: What the constructor is called with.
-        parameters: The number of weights without a classifier.
-        preset: KerasCV's name of the ImageNet weights; empty where the constructor loads them itself.
+        parameters: The number of weights without a classifier, at 224 x 224 where it depends on the size.
+        preset: KerasCV's or KerasHub's name of the weights; empty where the constructor loads them itself.
         rescaling: Scale and offset that take pixels of 0..255 to the range the ImageNet weights were
             trained on; None where the backbone's own graph does it.
         stage_ends: Layer whose output is the last feature map at a stride of 8 (P3) and of 16 (P4); None
-            where the built model says so itself, as KerasCV's do.
+            where the built model says so itself, as KerasCV's do; empty where there are no stages.
+        extra_tokens: For a transformer, how many of its tokens come before those of the image's patches.
         weights_licence: The terms of the ImageNet weights.
     """
 
-    provider: Literal["keras_cv", "keras.applications"]
+    provider: Provider
     constructor: str
     arguments: Mapping[str, Any]
     parameters: int
     preset: str = ""
-    rescaling: tuple[float, float] | None = None
+    rescaling: tuple[Scale, Scale] | None = None
     stage_ends: Mapping[str, str] | None = None
+    extra_tokens: int | None = None
     weights_licence: str = "Apache-2.0"
 
     @property
@@ -43,6 +49,8 @@ class Backbone:
         if self.rescaling is None:
             return "0..1, in the backbone"
         scale, offset = self.rescaling
+        if isinstance(scale, tuple) or isinstance(offset, tuple):
+            return "ImageNet mean 0, deviation 1, in the preprocessing"
         return f"{offset:g}..{255 * scale + offset:g}, in the preprocessing"
 
 
@@ -85,6 +93,14 @@ _MOBILENET_V3_LARGE = {
     "stackwise_se_ratio": [None] * 3 + [0.25] * 3 + [None] * 4 + [0.25] * 5,
     "stackwise_activation": ["relu"] * 6 + ["hard_swish"] * 9,
 }
+
+
+# Mean and standard deviation of ImageNet's channels, as all who normalise by them use them.
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_STANDARDISED: tuple[Scale, Scale] = (
+    tuple(1 / (255 * deviation) for deviation in _DEVIATION),
+    tuple(-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)),
+)  # type: ignore[assignment]  # three of each
 
 
 def _keras_cv(constructor: str, arguments: Mapping[str, Any], parameters: int, preset: str) -> Backbone:
@@ -132,6 +148,42 @@ BACKBONES: Mapping[str, Backbone] = {
         218_544,
         rescaling=(1 / 127.5, -1.0),
         stage_ends={"P3": "conv_pw_5_relu", "P4": "conv_pw_11_relu"},
+    ),
+    "resnet18": Backbone(
+        "keras_hub",
+        "ResNetBackbone",
+        {
+            "input_conv_filters": [64],
+            "input_conv_kernel_sizes": [7],
+            "stackwise_num_filters": [64, 128, 256, 512],
+            "stackwise_num_blocks": [2, 2, 2, 2],
+            "stackwise_num_strides": [1, 2, 2, 2],
+            "block_type": "basic_block",
+        },
+        11_186_112,
+        preset="resnet_18_imagenet",
+        rescaling=_STANDARDISED,
+        stage_ends={"P3": "stack1_block1_out", "P4": "stack2_block1_out"},
+    ),
+    "vit_base": Backbone(
+        "keras_hub",
+        "ViTBackbone",
+        {"patch_size": 16, "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
+        85_798_656,
+        preset="vit_base_patch16_224_imagenet",
+        rescaling=(1 / 127.5, -1.0),
+        stage_ends={},
+        extra_tokens=1,
+    ),
+    "dinov2_small": Backbone(
+        "keras_hub",
+        "DINOV2Backbone",
+        {"patch_size": 14, "num_layers": 12, "hidden_dim": 384, "num_heads": 6, "intermediate_dim": 1536},
+        22_063_104,
+        preset="dinov2_small",
+        rescaling=_STANDARDISED,
+        stage_ends={},
+        extra_tokens=1,
     ),
 }
 

@@ -1,7 +1,7 @@
 """Builds a backbone, gives it its weights, and divides it for fine-tuning.
 
-This is the only module that imports KerasCV: its development has ended, and the day it has to be
-replaced only this file and the table change.
+This is the only module that imports KerasCV, whose development has ended: the day it has to be
+replaced only this file and the table change. KerasHub is in `_keras_hub.py`.
 """
 
 import warnings
@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from cxr_keras3 import _backend
+from cxr_keras3 import _backend, _keras_hub
 from cxr_keras3.backbone_table import Backbone, find
 from cxr_keras3.config import FineTune
 from cxr_keras3.errors import UserError
@@ -22,7 +22,8 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
     Args:
         name: A key of `cxr_keras3.backbone_table.BACKBONES`.
         weights: "none" for random weights; "imagenet" for the provider's, downloaded or from its cache;
-            or a path: a KerasCV preset folder, or a `.h5` or `.weights.h5` file of this backbone.
+            a path: a preset folder, or a `.h5` or `.weights.h5` file of this backbone; or, for KerasHub's, the
+            handle of a preset or of a checkpoint that it converts, such as `hf://timm/resnet18.a1_in1k`.
         image_size: Height and width of the input, in pixels.
 
     Returns:
@@ -34,8 +35,14 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
     """
     row = find(name)
     shape = (image_size, image_size, 3)
-    if weights == "imagenet":
-        return _with_imagenet_weights(name, row, shape)
+    if row.extra_tokens is not None and image_size % row.arguments["patch_size"]:
+        raise UserError(
+            f"the image size of {name} must be a multiple of its patches of {row.arguments['patch_size']} pixels, "
+            f"received {image_size}"
+        )
+    from_preset = row.provider == "keras_hub" and ("://" in weights or Path(weights).is_dir())
+    if weights == "imagenet" or from_preset:
+        return _with_published_weights(name, row, shape, preset=weights if from_preset else row.preset)
     if weights != "none" and not Path(weights).exists():
         raise UserError(f"weights must be imagenet, none or an existing path, received {weights!r}")
     model = _untrained(row, shape)
@@ -47,6 +54,8 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
 def _untrained(row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
     if row.provider == "keras_cv":
         return _keras_cv_class(row)(include_rescaling=True, input_shape=shape, name="backbone", **row.arguments)
+    if row.provider == "keras_hub":
+        return _keras_hub.build(row, shape)
     constructor = getattr(keras.applications, row.constructor)
     return constructor(input_shape=shape, weights=None, name="backbone", **row.arguments)
 
@@ -64,17 +73,28 @@ def import_keras_cv() -> None:
     import keras_cv  # noqa: F401, PLC0415 -- brings TensorFlow and takes seconds
 
 
-def _with_imagenet_weights(name: str, row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
+def import_provider(name: str) -> None:
+    """Imports the library of a backbone, whose layers a saved model needs."""
+    provider = find(name).provider
+    if provider == "keras_cv":
+        import_keras_cv()
+    elif provider == "keras_hub":
+        _keras_hub.library()
+
+
+def _with_published_weights(name: str, row: Backbone, shape: tuple[int, int, int], *, preset: str) -> keras.Model:
     try:
         if row.provider == "keras_cv":
-            return _keras_cv_class(row).from_preset(
-                row.preset, input_shape=shape, include_rescaling=True, name="backbone"
-            )
+            return _keras_cv_class(row).from_preset(preset, input_shape=shape, include_rescaling=True, name="backbone")
+        if row.provider == "keras_hub":
+            return _keras_hub.build(row, shape, preset=preset)
         constructor = getattr(keras.applications, row.constructor)
         return constructor(input_shape=shape, weights="imagenet", name="backbone", **row.arguments)
+    except UserError:
+        raise
     except Exception as error:  # Keras and kagglehub raise plain Exceptions for a failed download
         raise UserError(
-            f"the ImageNet weights of {name} could not be had from {row.provider} "
+            f"the weights {preset or 'imagenet'} of {name} could not be had from {row.provider} "
             f"({type(error).__name__}: {error}); connect to the internet once, or pass --weights PATH to a "
             "file of this backbone, or --weights none to start untrained"
         ) from error
@@ -103,6 +123,8 @@ def boundary(model: keras.Model, name: str, fine_tune: FineTune) -> keras.Layer:
             follows depends on the map before it alone.
     """
     row = find(name)
+    if row.stage_ends == {}:
+        raise UserError(f"{name} has no stages, so --fine-tune must be none or all, received {fine_tune}")
     ends = row.stage_ends if row.stage_ends is not None else model.pyramid_level_inputs
     return model.get_layer(ends["P4" if fine_tune == "last_stage" else "P3"])
 

@@ -63,8 +63,7 @@ def _preprocessing(backbone_name: str, image_size: int) -> keras.Model:
     outputs = keras.layers.Concatenate()([grey, grey, grey])
     rescaling = backbone_table.find(backbone_name).rescaling
     if rescaling is not None:
-        scale, offset = rescaling
-        outputs = keras.layers.Rescaling(scale, offset)(outputs)
+        outputs = keras.layers.Rescaling(*rescaling)(outputs)
     return keras.Model(inputs, outputs, name=PREPROCESSING)
 
 

@@ -190,7 +190,9 @@ def _part(
         return after, after, "none"
     if config.augment and devices.on_accelerator():
         return augment_on_device.training_model(model, seed=config.seed), model, "device"
-    return model, model, "host" if config.augment else "none"
+    # Not the model itself: a compiled one is saved with its optimizer, which nobody needs to score with.
+    whole = keras.Model(model.input, model.output)
+    return whole, whole, "host" if config.augment else "none"
 
 
 def _save_model(model: keras.Model, path: Path) -> None:

@@ -23,7 +23,12 @@ SIBLINGS = {"efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_s", "de
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in SIBLINGS else ()) for name in BACKBONES]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SIBLINGS else ())
+        for name, row in BACKBONES.items()
+        if row.provider != "keras_hub"
+    ],
 )
 def test_every_row_builds_untrained_and_runs_and_divides(name: str) -> None:
     model = backbones.build(name, weights="none", image_size=SIZE)
@@ -38,6 +43,47 @@ def test_every_row_builds_untrained_and_runs_and_divides(name: str) -> None:
     assert set(last) < set(last_two)
     assert everything[-1] in last
     keras.backend.clear_session()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.provider == "keras_hub"])
+def test_keras_hub_s_rows_build_untrained_run_divide_and_are_saved(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("keras_hub", reason="the extra hub is not installed")
+    model = backbones.build(name, weights="none", image_size=224)
+    assert model.count_params() == BACKBONES[name].parameters
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
+    features = np.asarray(model.predict_on_batch(images))
+    assert features.ndim == 4
+    assert features.shape == (2, *model.output_shape[1:])
+    assert np.isfinite(features).all()
+    model.save(tmp_path / "backbone.keras")
+    again = keras.models.load_model(tmp_path / "backbone.keras")
+    np.testing.assert_allclose(np.asarray(again.predict_on_batch(images)), features, atol=1e-5)
+    if BACKBONES[name].stage_ends:
+        frozen, tail = backbones.split_at_tail(model, name, "last_stage")
+        assert 0 < len(tail) < len(frozen)
+    else:
+        with pytest.raises(UserError, match="has no stages, so --fine-tune must be none or all"):
+            backbones.split_at_tail(model, name, "last_stage")
+        with pytest.raises(UserError, match="must be a multiple of its patches"):
+            backbones.build(name, weights="none", image_size=225)
+    keras.backend.clear_session()
+
+
+@pytest.mark.slow
+def test_keras_hub_s_preset_folder_loads_and_another_architecture_s_is_refused(tmp_path: Path) -> None:
+    hub = pytest.importorskip("keras_hub", reason="the extra hub is not installed")
+    row = BACKBONES["resnet18"]
+    published = hub.models.ResNetBackbone(image_shape=(SIZE, SIZE, 3), **row.arguments)
+    published.save_to_preset(tmp_path / "resnet18")
+    scale, offset = row.rescaling
+    hub.layers.ImageConverter(scale=scale, offset=offset).save_to_preset(tmp_path / "resnet18")
+    model = backbones.build("resnet18", weights=str(tmp_path / "resnet18"), image_size=SIZE)
+    for mine, theirs in zip(model.get_weights(), published.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    hub.layers.ImageConverter(scale=1 / 127.5, offset=-1.0).save_to_preset(tmp_path / "resnet18")
+    with pytest.raises(UserError, match="want pixels scaled by"):
+        backbones.build("resnet18", weights=str(tmp_path / "resnet18"), image_size=SIZE)
 
 
 def test_none_and_all_are_the_whole(small: keras.Model) -> None:

@@ -210,6 +210,22 @@ def test_training_starts_from_another_run(run_dir: Path, data_dir: Path, tmp_pat
         training.build(dataclasses.replace(config, backbone="resnet50"))
 
 
+@pytest.mark.parametrize("fine_tune", ["last_stage", "all"])
+def test_what_is_saved_is_the_model_alone(images: np.ndarray, tmp_path: Path, fine_tune: str) -> None:
+    import keras
+
+    labels = np.arange(len(images)) % 4
+    split = data.Split(images, labels, *(labels.astype(str),) * 3)
+    config = dataclasses.replace(TINY, image_size=32, fine_tune=fine_tune, moving_average=0.9, fine_tune_epochs=1)
+    model = training.build(config)
+    training.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
+    assert not model.compiled
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.optimizer is None
+    np.testing.assert_array_equal(again.predict_on_batch(images[:8]), model.predict_on_batch(images[:8]))
+
+
 def test_cached_features_and_tail_together_are_the_model(images: np.ndarray) -> None:
     from cxr_keras3 import backbones
 
