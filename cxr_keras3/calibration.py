@@ -103,12 +103,12 @@ def fit(
     temperature = _temperature(np.asarray(logits, dtype=np.float64), labels)
     probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
     doubts = [1.0 - probabilities[labels == index, index] for index in range(len(class_names))]
-    abnormal_scores = 1.0 - probabilities[labels != normal, normal]
+    abnormal_scores = 1.0 - probabilities[:, normal]
     return Calibration(
         schema_version=SCHEMA_VERSION,
         temperature=temperature,
         sensitivity=sensitivity,
-        abnormal_threshold=0.0 - _conformal_quantile(-abnormal_scores, sensitivity, beyond=0.0),
+        abnormal_threshold=_abnormal_threshold(abnormal_scores, labels != normal, sensitivity),
         conformal_thresholds={
             coverage: tuple(_conformal_quantile(values, float(coverage), beyond=1.0) for values in doubts)
             for coverage in COVERAGES
@@ -129,6 +129,12 @@ def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
     low, high = (math.log(bound) for bound in TEMPERATURES)
     return math.exp(minimize_scalar(log_loss, bounds=(low, high), method="bounded", options={"xatol": 1e-6}).x)
+
+
+def _abnormal_threshold(scores: np.ndarray, abnormal: np.ndarray, sensitivity: float) -> float:
+    """Half-way from the least score to be flagged to the next below, so that rounding moves no image across it."""
+    least = 0.0 - _conformal_quantile(-scores[abnormal], sensitivity, beyond=0.0)
+    return float(least + max(scores[scores < least], default=0.0)) / 2
 
 
 def _conformal_quantile(values: np.ndarray, share: float, *, beyond: float) -> float:

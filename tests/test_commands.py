@@ -88,6 +88,7 @@ def test_train_from_a_database_to_a_report_interrupted_once(database_dir: Path, 
         *("--image-size", "32", "--head-epochs", "300", "--fine-tune", "none", "--manual-dir", database_dir),
         *("--data-dir", tmp_path / "data", "--run-dir", run),
     ]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and so their own
     with (tmp_path / "log.txt").open("w") as log:
         process = subprocess.Popen([sys.executable, *map(str, command)], cwd=ROOT, stderr=log)
     deadline = time.monotonic() + 240
@@ -114,7 +115,7 @@ TRAIN = ("-m", "cxr_keras3.train", "--backbone", "mobilenet_025", "--weights", "
 
 def test_train_names_a_missing_folder(tmp_path: Path, run_python) -> None:
     done = run_python(*TRAIN, "--manual-dir", tmp_path / "missing", "--data-dir", tmp_path)
-    assert_one_clear_line(done, "missing", "--manual-dir")
+    assert_one_clear_line(done, "missing", "manual folder")
 
 
 def test_train_says_what_an_empty_folder_lacks(tmp_path: Path, run_python) -> None:

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cxr_keras3.errors import UserError
@@ -79,10 +79,16 @@ def test_damaged_and_encrypted_entries_say_so(tmp_path: Path) -> None:
             source.content()
 
 
-@given(st.binary(max_size=300), st.integers(0, 2000))
-def test_a_mutated_zip_is_refused_or_read(tmp_path_factory: pytest.TempPathFactory, noise: bytes, at: int) -> None:
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+
+
+@given(st.sampled_from(METHODS), st.binary(max_size=30), st.integers(0, 2000))
+@example(zipfile.ZIP_DEFLATED, bytes(21) + b"\x1a", 128)  # a name that is not UTF-8
+def test_a_mutated_zip_is_refused_or_read(
+    tmp_path_factory: pytest.TempPathFactory, method: int, noise: bytes, at: int
+) -> None:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", method) as archive:
         for index in range(5):
             archive.writestr(f"{index}.png", bytes([index]) * 50)
     content = bytearray(buffer.getvalue())

@@ -1,6 +1,8 @@
 """What is to be scored: files, folders, archives, lists. Archives are read in place and not trusted."""
 
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -75,9 +77,9 @@ def _files(path: Path) -> Iterator[Source]:
 def _archived(path: Path) -> Iterator[Source]:
     try:
         archive = zipfile.ZipFile(path)  # stays open for the sources, which threads may read side by side
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, struct.error) as error:
         raise UserError(f"{path} cannot be opened as a zip archive ({error}); make it again") from error
-    entries = [entry for entry in archive.infolist() if not entry.is_dir() and not _is_hidden(entry.filename)]
+    entries = [entry for entry in archive.infolist() if not _is_folder_or_hidden(entry.filename)]
     if len(entries) > MAX_ARCHIVE_ENTRIES:
         raise UserError(f"a zip may hold at most {MAX_ARCHIVE_ENTRIES} files, {path} holds more; divide it")
     times: dict[str, int] = {}
@@ -87,9 +89,9 @@ def _archived(path: Path) -> Iterator[Source]:
         yield Source(printable(f"{path}/{entry.filename}{again}"), _Entry(archive, entry))
 
 
-def _is_hidden(name: str) -> bool:
+def _is_folder_or_hidden(name: str) -> bool:
     parts = name.split("/")
-    return parts[-1].startswith(".") or "__MACOSX" in parts
+    return name.endswith("/") or parts[-1].startswith(".") or "__MACOSX" in parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +105,8 @@ class _Entry:
         try:
             with self.archive.open(self.entry) as file:
                 return file.read(MAX_FILE_BYTES + 1)
-        # RuntimeError: encrypted; NotImplementedError: a compression method that Python does not know.
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        # RuntimeError: encrypted, or a method that Python does not know; ValueError: how a name is encoded.
+        except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
             raise ImageError(
                 f"the file cannot be read from the zip ({type(error).__name__}): it is damaged or encrypted"
             ) from error
