@@ -50,16 +50,18 @@ def build(row: Backbone, shape: tuple[int, int, int], *, preset: str = "") -> ke
     expected = {key: model.get_config()[key] for key in row.arguments}
     if expected != dict(row.arguments):
         raise UserError(f"the weights {preset} must be of {dict(row.arguments)}, they are of {expected}")
-    images = model.input["images"] if isinstance(model.input, dict) else model.input
-    features = model.output if row.extra_tokens is None else _as_map(model.output, row, shape)
-    return keras.Model(images, features, name="backbone")
+    if row.extra_tokens is None:
+        return keras.Model(model.input, model.output, name="backbone")
+    # As one layer: some of ViT's own cannot be made again from what they say of themselves (KerasHub 0.32).
+    images = keras.Input(shape)
+    tokens = model({"images": images} if isinstance(model.input, dict) else images)
+    return keras.Model(images, _as_map(tokens, row, shape), name="backbone")
 
 
 def _as_map(tokens: Any, row: Backbone, shape: tuple[int, int, int]) -> Any:  # noqa: ANN401 -- symbolic tensors
     """The patches' tokens (B, T, C), in rows and columns as the patches lie."""
     patches = keras.layers.Cropping1D((row.extra_tokens or 0, 0))(tokens)
-    side = row.arguments["patch_size"]
-    return keras.layers.Reshape((shape[0] // side, shape[1] // side, tokens.shape[-1]))(patches)
+    return keras.layers.Reshape((shape[0] // row.patch, shape[1] // row.patch, tokens.shape[-1]))(patches)
 
 
 def _require_same_scaling(row: Backbone, converter: Any, preset: str) -> None:  # noqa: ANN401 -- KerasHub ships no types

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from cxr_keras3.errors import UserError
 
 Provider = Literal["keras_cv", "keras.applications", "keras_hub"]
@@ -42,6 +44,11 @@ class Backbone:
     stage_ends: Mapping[str, str] | None = None
     extra_tokens: int | None = None
     weights_licence: str = "Apache-2.0"
+
+    @property
+    def patch(self) -> int:
+        """Height and width in pixels of a transformer's patches."""
+        return int(np.max(self.arguments["patch_size"]))  # KerasHub's ViT states both, its DINOv2 one
 
     @property
     def input_range(self) -> str:
@@ -168,7 +175,7 @@ BACKBONES: Mapping[str, Backbone] = {
     "vit_base": Backbone(
         "keras_hub",
         "ViTBackbone",
-        {"patch_size": 16, "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
+        {"patch_size": (16, 16), "num_layers": 12, "num_heads": 12, "hidden_dim": 768, "mlp_dim": 3072},
         85_798_656,
         preset="vit_base_patch16_224_imagenet",
         rescaling=(1 / 127.5, -1.0),
@@ -179,7 +186,7 @@ BACKBONES: Mapping[str, Backbone] = {
         "keras_hub",
         "DINOV2Backbone",
         {"patch_size": 14, "num_layers": 12, "hidden_dim": 384, "num_heads": 6, "intermediate_dim": 1536},
-        22_063_104,
+        22_155_264,
         preset="dinov2_small",
         rescaling=_STANDARDISED,
         stage_ends={},

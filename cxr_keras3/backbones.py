@@ -35,10 +35,9 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
     """
     row = find(name)
     shape = (image_size, image_size, 3)
-    if row.extra_tokens is not None and image_size % row.arguments["patch_size"]:
+    if row.extra_tokens is not None and image_size % row.patch:
         raise UserError(
-            f"the image size of {name} must be a multiple of its patches of {row.arguments['patch_size']} pixels, "
-            f"received {image_size}"
+            f"the image size of {name} must be a multiple of its patches of {row.patch} pixels, received {image_size}"
         )
     from_preset = row.provider == "keras_hub" and ("://" in weights or Path(weights).is_dir())
     if weights == "imagenet" or from_preset:

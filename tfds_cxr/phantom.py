@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.progress import track
 
+from cxr_keras3.concurrency import map_ahead
 from cxr_keras3.errors import UserError, run_command
 from tfds_cxr._phantom_anatomy import draw_chest
 from tfds_cxr._phantom_exposure import (
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 DATABASE_FOLDER = "COVID-19_Radiography_Dataset"
+_LOOK_AHEAD = 16
 PHANTOM_URL = "synthetic://tfds_cxr.phantom"
 
 
@@ -110,13 +112,19 @@ def write_database(
         for kind in ("images", "masks"):
             (root / label / kind).mkdir(parents=True, exist_ok=True)
     (root / "README.md.txt").write_text(_readme(seed, shortcut), encoding="utf-8")
-    jobs = [(label, index) for label in LABELS for index in range(per_class)]
-    console = Console(stderr=True)
-    for label, index in track(jobs, "drawing phantoms", console=console, disable=not progress):
+
+    def write(job: tuple[str, int]) -> None:
+        label, index = job
         image, mask = draw(label, seed=seed, index=index, shortcut=shortcut)
         name = f"{label}-phantom-{index + 1}.png"
         Image.fromarray(image).save(root / label / "images" / name)
         Image.fromarray(mask).convert("RGB").save(root / label / "masks" / name)
+
+    jobs = [(label, index) for label in LABELS for index in range(per_class)]
+    written = map_ahead(write, jobs, ahead=_LOOK_AHEAD)
+    console = Console(stderr=True)
+    for _ in track(written, "drawing phantoms", len(jobs), console=console, disable=not progress):
+        pass
     for label in LABELS:
         _write_sheet(root / f"{label}.metadata.xlsx", label, per_class)
     return root
