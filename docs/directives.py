@@ -1,0 +1,179 @@
+"""What the documentation draws from the code itself: the commands, the presets and the backbones.
+
+Also refuses a page that would load anything from elsewhere, so that the built site works without a network.
+"""
+
+import argparse
+import importlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from unittest import mock
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from sphinx.application import Sphinx
+
+from cxr_keras3.backbone_table import BACKBONES
+from cxr_keras3.presets import PRESETS
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("tfds_cxr", "cxr_keras3", "demo")
+REMOTE_ASSET = re.compile(rb"""<(?:script|img|iframe|source|link(?![^>]*rel="?(?:canonical|license)))[^>]*"""
+                          rb"""\b(?:src|href)=["']?(?:https?:)?//""")  # fmt: skip
+
+
+class _Captured(BaseException):  # no command is to handle it
+    pass
+
+
+def commands() -> list[str]:
+    """The modules that are run with `python -m`, such as cxr_keras3.predict, package by package."""
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    found = [path for path in files if "run_command(main)" in path.read_text(encoding="utf-8")]
+    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for path in found]
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser that a command makes, caught as it begins to read its arguments."""
+    package = ROOT / command.replace(".", "/")
+    module = importlib.import_module(f"{command}.__main__" if package.is_dir() else command)
+    caught: list[argparse.ArgumentParser] = []
+
+    def capture(parser: argparse.ArgumentParser, *_: object) -> None:
+        caught.append(parser)
+        raise _Captured
+
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", capture):
+        try:
+            module.main([])
+        except _Captured:
+            (parser,) = caught
+            return parser
+    raise RuntimeError(f"{command} reads its arguments without a parser")
+
+
+class Commands(Directive):
+    """A section for each command: usage, description, options."""
+
+    def run(self) -> list[nodes.Node]:
+        """Builds the sections."""
+        return [_command_section(name, self.state.document) for name in commands()]
+
+
+def _command_section(name: str, document: nodes.document) -> nodes.section:
+    parser = parser_of(name)
+    parser.format_help()  # simple-parsing adds the options of its dataclasses when it is first asked for them
+    section = nodes.section(ids=[name.replace(".", "-").replace("_", "-")])
+    section += nodes.title("", "", nodes.literal("", f"python -m {name}"))
+    document.note_explicit_target(section)
+    for part in re.split(r"\n\s*\n", (parser.description or "").strip()):
+        section += _description(part)
+    for group in parser._action_groups:  # noqa: SLF001 -- argparse has no public way to list options
+        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]  # noqa: SLF001
+        if actions:
+            generated = (group.title or "").endswith("']")  # simple-parsing's: the name of a class
+            title = group.description if generated else (group.title or "").capitalize()
+            section += nodes.rubric("", "", *_prose((title or "").split(". ")[0].rstrip(".")))
+            section += nodes.definition_list("", *(_item(_signature(action), _help(action)) for action in actions))
+    return section
+
+
+def _description(part: str) -> nodes.Element:
+    """A paragraph; what is set in, and what follows "Example: ", is a command."""
+    example = part.strip().removeprefix("Example: ")
+    if part.startswith("  ") or example != part.strip():
+        lines = "\n".join(line.strip() for line in example.splitlines())
+        return nodes.literal_block(lines, lines, language="text")
+    return nodes.paragraph("", "", *_prose(part))
+
+
+def _signature(action: argparse.Action) -> str:
+    names = ", ".join(name for name in action.option_strings if not name.startswith("--no"))
+    if action.choices:
+        value = "{" + ",".join(map(str, action.choices)) + "}"
+    else:
+        kind = action.dest if not action.option_strings else getattr(action.type, "__name__", action.dest)
+        value = "" if action.nargs == 0 else str(action.metavar or kind).strip("[]").upper()
+    return f"{names} {value}".strip() + (" …" if action.nargs == "+" else "")
+
+
+def _help(action: argparse.Action) -> str:
+    text = (action.help or "").rstrip(". ")
+    if action.required and action.option_strings:
+        text = f"{text}. Required".removeprefix(". ")
+    elif action.nargs != 0 and action.default not in (None, "", argparse.SUPPRESS) and "default:" not in text:
+        text = f"{text}. Default: {action.default}"
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def _prose(text: str) -> list[nodes.Node]:
+    """Text with the flags in it set as code."""
+    parts = re.split(r"(--[a-z][\w-]*)", text)
+    return [nodes.literal("", part) if part.startswith("--") else nodes.Text(part) for part in parts if part]
+
+
+def _item(term: str, text: str) -> nodes.definition_list_item:
+    definition = nodes.definition("", nodes.paragraph("", "", *_prose(text)))
+    return nodes.definition_list_item("", nodes.term("", "", nodes.literal("", term)), definition)
+
+
+class Presets(Directive):
+    """The presets with their notes."""
+
+    def run(self) -> list[nodes.Node]:
+        """Builds the list."""
+        return [nodes.definition_list("", *(_item(f"--preset {name}", p.note) for name, p in PRESETS.items()))]
+
+
+class Backbones(Directive):
+    """The table of backbones."""
+
+    def run(self) -> list[nodes.Node]:
+        """Builds the table."""
+        rows = [
+            (name, row.provider, f"{row.parameters:,}", row.input_range, row.weights_licence)
+            for name, row in BACKBONES.items()
+        ]
+        return [_table(("--backbone", "provider", "parameters", "input of the weights", "their licence"), rows)]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
+    group += nodes.thead("", _row(head, literal=False))
+    group += nodes.tbody("", *(_row(row, literal=True) for row in rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Sequence[str], *, literal: bool) -> nodes.row:
+    texts = [
+        nodes.literal("", cell) if literal and index == 0 else nodes.Text(cell) for index, cell in enumerate(cells)
+    ]
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", text)) for text in texts))
+
+
+def refuse_remote_assets(app: Sphinx, error: Exception | None) -> None:
+    """Ends the build where a page would load a script, style, font or picture from elsewhere.
+
+    Raises:
+        RuntimeError: Naming the pages.
+    """
+    if error is None and (found := sorted(str(page) for page in _pages_with_remote_assets(Path(app.outdir)))):
+        raise RuntimeError(f"pages must not load anything from elsewhere, these do: {', '.join(found)}")
+
+
+def _pages_with_remote_assets(site: Path) -> Iterator[Path]:
+    for page in site.rglob("*.html"):
+        if REMOTE_ASSET.search(page.read_bytes()):
+            yield page
+    for style in site.rglob("*.css"):
+        if re.search(rb"""url\(["']?(?:https?:)?//|@import\s+["'](?:https?:)?//""", style.read_bytes()):
+            yield style
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers all of it with Sphinx."""
+    for name, directive in (("commands", Commands), ("presets", Presets), ("backbones", Backbones)):
+        app.add_directive(name, directive)
+    app.connect("build-finished", refuse_remote_assets)
+    return {"parallel_read_safe": True}
