@@ -30,7 +30,7 @@ templates_path = ["templates"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
-smartquotes = False  # two hyphens are an option here, not a dash
+smartquotes_action = "D"  # Sphinx writes two hyphens for a dash
 default_role = "py:obj"  # docstrings put names between single backticks
 add_module_names = False
 autosummary_generate = True
@@ -47,6 +47,7 @@ html_title = "cxr_keras3"
 html_static_path = ["static"]
 html_css_files = ["style.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5c74", "color-brand-content": "#0b5c74"},

@@ -4,6 +4,7 @@ Also refuses a page that would load anything from elsewhere, so that the built s
 """
 
 import argparse
+import dataclasses
 import importlib
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,9 @@ from unittest import mock
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from simple_parsing.docstring import get_attribute_docstring
 from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
 
 from cxr_keras3.backbone_table import BACKBONES
 from cxr_keras3.presets import PRESETS
@@ -83,8 +86,8 @@ def _description(part: str) -> nodes.Element:
     """A paragraph; what is set in, and what follows "Example: ", is a command."""
     example = part.strip().removeprefix("Example: ")
     if part.startswith("  ") or example != part.strip():
-        lines = "\n".join(line.strip() for line in example.splitlines())
-        return nodes.literal_block(lines, lines, language="text")
+        lines = "\n".join(re.sub(r"\s{2,}", "  # ", line.strip()) for line in example.splitlines())
+        return nodes.literal_block(lines, lines, language="sh")
     return nodes.paragraph("", "", *_prose(part))
 
 
@@ -108,14 +111,40 @@ def _help(action: argparse.Action) -> str:
 
 
 def _prose(text: str) -> list[nodes.Node]:
-    """Text with the flags in it set as code."""
-    parts = re.split(r"(--[a-z][\w-]*)", text)
-    return [nodes.literal("", part) if part.startswith("--") else nodes.Text(part) for part in parts if part]
+    """Text with flags, and what stands between backticks, set as code."""
+    parts = re.split(r"(--[a-z][\w-]*|`[^`]+`)", text)
+    return [nodes.literal("", part.strip("`")) if part[:1] in "-`" else nodes.Text(part) for part in parts if part]
 
 
 def _item(term: str, text: str) -> nodes.definition_list_item:
     definition = nodes.definition("", nodes.paragraph("", "", *_prose(text)))
     return nodes.definition_list_item("", nodes.term("", "", nodes.literal("", term)), definition)
+
+
+class Fields(Directive):
+    """The fields of a dataclass, named as an argument: type, default, meaning."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Builds the list."""
+        module, _, name = self.arguments[0].rpartition(".")
+        record = getattr(importlib.import_module(module), name)
+        return [nodes.definition_list("", *(_field(record, field) for field in dataclasses.fields(record)))]
+
+
+def _field(record: type, field: dataclasses.Field[object]) -> nodes.definition_list_item:
+    found = get_attribute_docstring(record, field.name)
+    text = " ".join((found.docstring_below or found.desc_from_cls_docstring).split())
+    if not text:
+        raise RuntimeError(f"{record.__qualname__}.{field.name} has no docstring")
+    if field.default is not dataclasses.MISSING:
+        text = f"{text} Default: `{field.default!r}`."
+    kind = re.sub(r"ndarray\[.*dtype\[(\w+)\]+", r"array of \1", stringify_annotation(field.type, "smart"))
+    item = _item(field.name, text)
+    kind = re.sub(r"Literal\[(.*)\]", lambda found: found[1].replace(", ", " | "), kind)
+    item[0] += nodes.inline("", " " + re.sub(r"~?\w+\.|~", "", kind), classes=["kind"])
+    return item
 
 
 class Presets(Directive):
@@ -152,6 +181,13 @@ def _row(cells: Sequence[str], *, literal: bool) -> nodes.row:
     return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", text)) for text in texts))
 
 
+def set_flags_as_code(*arguments: object) -> None:
+    """Puts the flags that a docstring names between backticks, lest their hyphens become a dash."""
+    *_, lines = arguments
+    assert isinstance(lines, list)  # noqa: S101 -- what Sphinx promises
+    lines[:] = [re.sub(r"(?<![`\w-])(--[a-z][\w-]*)(?!`)", r"``\1``", line) for line in lines]
+
+
 def refuse_remote_assets(app: Sphinx, error: Exception | None) -> None:
     """Ends the build where a page would load a script, style, font or picture from elsewhere.
 
@@ -173,7 +209,8 @@ def _pages_with_remote_assets(site: Path) -> Iterator[Path]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers all of it with Sphinx."""
-    for name, directive in (("commands", Commands), ("presets", Presets), ("backbones", Backbones)):
-        app.add_directive(name, directive)
+    for directive in (Commands, Fields, Presets, Backbones):
+        app.add_directive(directive.__name__.lower(), directive)
+    app.connect("autodoc-process-docstring", set_flags_as_code)
     app.connect("build-finished", refuse_remote_assets)
     return {"parallel_read_safe": True}

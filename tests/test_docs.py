@@ -19,6 +19,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 import zipfile
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from tests import drawn_run, image_files
 from tests.conftest import ROOT
 
 RUNNABLE = {"sh", "python"}
-PLAIN = {"text", "json", "csv", "toml"}
+PLAIN = {"text"}
 RULES = {"run", "trained", "check"}
 OTHERS_PROGRAMS = {".", "cd", "docker", "git", "rsync", "scp", "tensorboard", "unzip"}
 PAGES = sorted(
@@ -65,7 +66,7 @@ def blocks_of(page: Path) -> list[Block]:
             opened, lines = (number, fence[1], fence[2].strip()), []
         elif fence and opened is not None:
             if not opened[1].startswith("{"):
-                found.append(Block(page, *opened, "\n".join(lines)))
+                found.append(Block(page, *opened, textwrap.dedent("\n".join(lines))))
             opened = None
         else:
             lines.append(line)
