@@ -9,7 +9,6 @@ import importlib
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from unittest import mock
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -19,41 +18,10 @@ from sphinx.util.typing import stringify_annotation
 
 from cxr_keras3.backbone_table import BACKBONES
 from cxr_keras3.presets import PRESETS
+from docs import commands
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("tfds_cxr", "cxr_keras3", "demo")
 REMOTE_ASSET = re.compile(rb"""<(?:script|img|iframe|source|link(?![^>]*rel="?(?:canonical|license)))[^>]*"""
                           rb"""\b(?:src|href)=["']?(?:https?:)?//""")  # fmt: skip
-
-
-class _Captured(BaseException):  # no command is to handle it
-    pass
-
-
-def commands() -> list[str]:
-    """The modules that are run with `python -m`, such as cxr_keras3.predict, package by package."""
-    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    found = [path for path in files if "run_command(main)" in path.read_text(encoding="utf-8")]
-    return [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__") for path in found]
-
-
-def parser_of(command: str) -> argparse.ArgumentParser:
-    """The parser that a command makes, caught as it begins to read its arguments."""
-    package = ROOT / command.replace(".", "/")
-    module = importlib.import_module(f"{command}.__main__" if package.is_dir() else command)
-    caught: list[argparse.ArgumentParser] = []
-
-    def capture(parser: argparse.ArgumentParser, *_: object) -> None:
-        caught.append(parser)
-        raise _Captured
-
-    with mock.patch.object(argparse.ArgumentParser, "parse_args", capture):
-        try:
-            module.main([])
-        except _Captured:
-            (parser,) = caught
-            return parser
-    raise RuntimeError(f"{command} reads its arguments without a parser")
 
 
 class Commands(Directive):
@@ -61,11 +29,11 @@ class Commands(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Builds the sections."""
-        return [_command_section(name, self.state.document) for name in commands()]
+        return [_command_section(name, self.state.document) for name in commands.names()]
 
 
 def _command_section(name: str, document: nodes.document) -> nodes.section:
-    parser = parser_of(name)
+    parser = commands.parser_of(name)
     parser.format_help()  # simple-parsing adds the options of its dataclasses when it is first asked for them
     section = nodes.section(ids=[name.replace(".", "-").replace("_", "-")])
     section += nodes.title("", "", nodes.literal("", f"python -m {name}"))

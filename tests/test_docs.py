@@ -11,7 +11,6 @@ A block "text output" below one that is run must be what that one prints.
 """
 
 import ast
-import importlib
 import importlib.util
 import os
 import re
@@ -27,10 +26,11 @@ from pathlib import Path
 
 import pytest
 
-from docs import directives
+from docs import commands
 from tests import drawn_run, image_files
 from tests.conftest import ROOT
 
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNNABLE = {"sh", "python"}
 PLAIN = {"text"}
 RULES = {"run", "trained", "check"}
@@ -92,28 +92,33 @@ def test_every_block_has_a_rule() -> None:
 @pytest.mark.parametrize("block", TO_CHECK, ids=lambda block: block.place)
 def test_a_block_that_is_not_run_would_start(block: Block) -> None:
     if block.language == "python":
-        for node in ast.walk(ast.parse(block.text)):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for name in names:
-                assert importlib.util.find_spec(name), f"{block.place}: nothing is called {name}"
+        check_python(block)
         return
     for line in block.text.replace("\\\n", " ").splitlines():
         for command in split_commands(line):
             check_command(command, block.place)
 
 
+def check_python(block: Block) -> None:
+    extras = str(PROJECT["optional-dependencies"])
+    for node in ast.walk(ast.parse(block.text)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        for name in names:
+            assert importlib.util.find_spec(name) or name in extras, f"{block.place}: nothing is called {name}"
+
+
 def split_commands(line: str) -> list[list[str]]:
     """The commands of a line, without what only the shell sees."""
     reader = shlex.shlex(line, posix=True, punctuation_chars="|&<>")
     reader.whitespace_split = True
-    commands: list[list[str]] = [[]]
+    found: list[list[str]] = [[]]
     for word in reader:
         if set(word) <= set("|&"):
-            commands.append([])
+            found.append([])
         else:
-            commands[-1].append(word)
-    return [command for command in commands if command]
+            found[-1].append(word)
+    return [command for command in found if command]
 
 
 def check_command(words: list[str], place: str) -> None:
@@ -129,8 +134,8 @@ def check_command(words: list[str], place: str) -> None:
         case ["python", "-m", module, *_] if module.startswith(("benchmarks.", "tools.")):
             assert (ROOT / (module.replace(".", "/") + ".py")).exists(), place
         case ["python", "-m", module, *rest]:
-            assert module in directives.commands(), f"{place}: {module} is no command"
-            parses(directives.parser_of(module).parse_args, rest, place)
+            assert module in commands.names(), f"{place}: {module} is no command"
+            parses(commands.parser_of(module).parse_args, rest, place)
         case ["tfds", *rest]:
             from tensorflow_datasets.scripts.cli import main as cli
 
@@ -149,16 +154,29 @@ def parses(parse, arguments: list[str], place: str) -> None:
 
 
 def check_tool(tool: str, arguments: list[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     if tool == "pip":
         for extras in re.findall(r"\[([\w,]+)\]", " ".join(arguments)):
-            assert set(extras.split(",")) <= set(project["optional-dependencies"]), extras
+            assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"]), extras
     if tool == "nox" and "-s" in arguments:
         tree = ast.parse((ROOT / "noxfile.py").read_text(encoding="utf-8"))
         sessions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.decorator_list}
         named = arguments[arguments.index("-s") + 1 :]
         named = named[: named.index("--")] if "--" in named else named
         assert set(named) <= sessions, named
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_named_in_a_sentence_exist(page: Path) -> None:
+    for named in re.findall(r"`python -m ([^`]+)`", page.read_text(encoding="utf-8")):
+        module, *words = named.split()
+        flags = [word for word in words if word.startswith("--")]
+        if module in commands.names():
+            assert set(flags) <= set(commands.parser_of(module)._option_string_actions), f"{page}: {named}"
+        elif module.startswith(("benchmarks.", "tools.")):
+            source = (ROOT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
+            assert all(f'"{flag}"' in source for flag in flags), f"{page}: {named}"
+        else:
+            assert module in ("nox", "pip", "pytest", "timeit"), f"{page}: {named}"
 
 
 def test_a_check_can_fail() -> None:
