@@ -44,7 +44,7 @@ def _command_section(name: str, document: nodes.document) -> nodes.section:
         actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]  # noqa: SLF001
         if actions:
             generated = (group.title or "").endswith("']")  # simple-parsing's: the name of a class
-            title = group.description if generated else (group.title or "").capitalize()
+            title = group.description if generated else (group.title or "").removeprefix("positional ").capitalize()
             section += nodes.rubric("", "", *_prose((title or "").split(". ")[0].rstrip(".")))
             section += nodes.definition_list("", *(_item(_signature(action), _help(action)) for action in actions))
     return section
@@ -54,7 +54,7 @@ def _description(part: str) -> nodes.Element:
     """A paragraph; what is set in, and what follows "Example: ", is a command."""
     example = part.strip().removeprefix("Example: ")
     if part.startswith("  ") or example != part.strip():
-        lines = "\n".join(re.sub(r"\s{2,}", "  # ", line.strip()) for line in example.splitlines())
+        lines = "\n".join(re.sub(r"(\S.*?)\s{2,}(.+)", r"# \2\n\1", line.strip()) for line in example.splitlines())
         return nodes.literal_block(lines, lines, language="sh")
     return nodes.paragraph("", "", *_prose(part))
 
@@ -153,7 +153,9 @@ def set_flags_as_code(*arguments: object) -> None:
     """Puts the flags that a docstring names between backticks, lest their hyphens become a dash."""
     *_, lines = arguments
     assert isinstance(lines, list)  # noqa: S101 -- what Sphinx promises
-    lines[:] = [re.sub(r"(?<![`\w-])(--[a-z][\w-]*)(?!`)", r"``\1``", line) for line in lines]
+    lines[:] = [
+        re.sub(r"(`+[^`]*`+)|(--[a-z][\w-]*)", lambda found: found[1] or f"``{found[2]}``", line) for line in lines
+    ]
 
 
 def refuse_remote_assets(app: Sphinx, error: Exception | None) -> None:
