@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: python -m nox -s docs."""
+"""How Sphinx builds the documentation: python -m nox -s docs. Why Sphinx: docs/adr/0024."""
 
 import os
 import sys

@@ -132,14 +132,14 @@ class Backbones(Directive):
             (name, row.provider, f"{row.parameters:,}", row.input_range, row.weights_licence)
             for name, row in BACKBONES.items()
         ]
-        return [_table(("--backbone", "provider", "parameters", "input of the weights", "their licence"), rows)]
+        return [_table(("backbone", "provider", "parameters", "input of the weights", "their licence"), rows)]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
     group += nodes.thead("", _row(head, literal=False))
     group += nodes.tbody("", *(_row(row, literal=True) for row in rows))
-    return nodes.table("", group)
+    return nodes.table("", group, classes=["backbones"])
 
 
 def _row(cells: Sequence[str], *, literal: bool) -> nodes.row:

@@ -32,7 +32,7 @@ from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 RUNNABLE = {"sh", "python"}
-PLAIN = {"text"}
+PLAIN = {"ini", "json", "text", "toml", "yaml"}
 RULES = {"run", "trained", "check"}
 OTHERS_PROGRAMS = {".", "cd", "docker", "git", "rsync", "scp", "tensorboard", "unzip"}
 PAGES = sorted(
