@@ -80,13 +80,15 @@ TO_RUN = sorted({(block.page, block.rule) for block in BLOCKS if block.rule in (
 
 
 def test_every_block_has_a_rule() -> None:
-    for block in BLOCKS:
+    for block, before in zip(BLOCKS, [None, *BLOCKS], strict=False):
         if block.language in RUNNABLE:
             # The README is read on its own, where a rule would puzzle; its commands are checked.
             assert block.rule in RULES or block.page.name == "README.md", f"{block.place} has no rule"
         else:
             assert block.language in PLAIN, f"{block.place}: of no known kind"
             assert block.rule in ("", "output"), block.place
+        if block.rule == "output":
+            assert getattr(before, "rule", "") in ("run", "trained"), f"{block.place}: of what?"
 
 
 @pytest.mark.parametrize("block", TO_CHECK, ids=lambda block: block.place)
