@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["tests", "lint", "typecheck", "build"]
+nox.options.sessions = ["tests", "lint", "typecheck", "docs", "build"]
 nox.options.default_venv_backend = "none"  # the sessions share .venv, which nox cannot be told
 
 VENV = Path(".venv").absolute()
@@ -100,6 +100,14 @@ def build(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
     _install(session, "dev")
     _run(session, "python -m build --outdir dist")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/, with warnings as errors; needs no network but for the installation."""
+    _install(session, "docs")
+    shutil.rmtree("docs/reference/api", ignore_errors=True)  # of modules that may be gone
+    _run(session, "python -m sphinx --fail-on-warning --keep-going --fresh-env --builder html docs site")
 
 
 @nox.session(default=False)

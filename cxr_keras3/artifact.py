@@ -1,6 +1,7 @@
 """The run folder: what training leaves behind and everything else starts from.
 
-    runs/<name>/  model.keras  manifest.json  history.csv  calibration.json  README.md  evaluation/{…}
+    runs/<name>/  model.keras  manifest.json  settings.json  history.csv  calibration.json  gate.npz  README.md
+                  evaluation/{…}  export/{…}
 
 The manifest says what the model is: class names in order, input contract, how and on what it was
 trained. Whoever uses a model takes names from its manifest and from nowhere else.

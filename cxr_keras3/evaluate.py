@@ -45,15 +45,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder; two to compare them")
-    parser.add_argument("--split", default="test", choices=["train", "validation", "test"], help="default: test")
+    parser.add_argument(
+        "--split", default="test", choices=["train", "validation", "test"], help="what to score; default: test"
+    )
     parser.add_argument("--images", type=Path, metavar="DIR", help="your images, in a folder for each class")
     parser.add_argument("--labels", type=Path, metavar="CSV", help="your images: columns path and label")
     parser.add_argument(
-        "--sensitivity", type=float, metavar="SHARE", help="of abnormal images to flag; the run's, else 0.95"
+        "--sensitivity", type=float, metavar="SHARE", help="share of abnormal images to flag; the run's, else 0.95"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
     parser.add_argument("--output", type=Path, help="folder for the results; a folder in RUN when left out")
-    parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="default: jax")
+    parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="what Keras runs on; default: jax")
     options = parser.parse_args(arguments)
     if len(options.runs) > 2:
         raise UserError(f"one run is evaluated or two are compared, received {len(options.runs)}; name at most two")

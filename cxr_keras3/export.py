@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, help="run folder")
-    parser.add_argument("--format", required=True, choices=FORMATS)
+    parser.add_argument("--format", required=True, choices=FORMATS, help="onnx needs the extra of that name")
     parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
     parser.add_argument(
         "--images",

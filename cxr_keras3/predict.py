@@ -72,7 +72,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--runtime",
         choices=("openvino", *_backend.BACKENDS),
-        help="what computes; openvino where RUN is exported to it, else Keras on jax",
+        help="what computes; openvino where RUN is exported to it, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)
     if options.resume and not options.output:

@@ -177,7 +177,9 @@ def _require_at_least(name: str, value: int, least: int) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """The command `python -m tfds_cxr.phantom`."""
-    parser = argparse.ArgumentParser(prog="python -m tfds_cxr.phantom", description="Draws synthetic X-rays.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tfds_cxr.phantom", description="Draws a synthetic database of chest X-rays."
+    )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("out", nargs="?", type=Path, help="folder that receives the database")
     target.add_argument("--contact-sheet", type=Path, metavar="PNG", help="draw one picture of them all instead")
