@@ -62,7 +62,7 @@ def fit(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str
     """
     _compile(stage, config)
     path = run_dir / CHECKPOINTS / f"{stage.name}.npz"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     found = checkpoint.load(path)
     journal = _Journal(stage, path, found, patience=max(5, stage.epochs // 2))
     if found is not None and not journal.over:
