@@ -43,9 +43,12 @@ PRESETS: Mapping[str, Preset] = {
             backbone="mobilenet_025",
             head_epochs=10,
             fine_tune="all",
-            fine_tune_epochs=15,
+            fine_tune_epochs=13,
         ),
-        "MobileNet-0.25 with ImageNet weights, all layers. LAPTOP_FIGURES",
+        "MobileNet-0.25 with ImageNet weights, all layers, two CPU cores. On 4,840 images of the database with JAX: "
+        "11.4 minutes, evaluation and export included; test accuracy 0.916 (0.894 to 0.935), balanced 0.909 (0.886 to "
+        "0.930). With --backend tensorflow --fine-tune-epochs 20: 0.929 and 0.916. Commands: README, Results. "
+        "A moving average (--moving-average 0.99), 15 epochs, or weaker augmentation: the same within the interval.",
     ),
     "quickstart": Preset(
         TrainingConfig(
