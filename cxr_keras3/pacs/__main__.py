@@ -58,6 +58,8 @@ def main(arguments: Sequence[str]) -> int:
             f"--dicomweb must be an archive that lets us search: {error}; check address and access"
         ) from error
     except connection.ServerAwayError as error:
+        if options.dry_run:
+            raise UserError(f"--dicomweb must be an archive that answers: {error}; check address and access") from error
         progress.say(f"note: {error}; waiting for it")
     predictor = inference.load(run_dir, runtime=options.runtime)
     progress.say(f"model: {run_dir}, {predictor.description}, fingerprint {model.fingerprint}")
@@ -148,9 +150,13 @@ def _explain(study_uid: str, path: Path, model: "Model") -> int:
 def _dry_run(gateway: "Gateway", stop: Event) -> int:
     """Prints what would be stored."""
     from cxr_keras3.pacs import service  # noqa: PLC0415 -- see main
+    from cxr_keras3.pacs.connection import RefusedError, ServerAwayError  # noqa: PLC0415
 
-    for line in service.rehearse(gateway, stop=stop):
-        print(line, flush=True)  # noqa: T201 -- what was asked for
+    try:
+        for line in service.rehearse(gateway, stop=stop):
+            print(line, flush=True)  # noqa: T201 -- what was asked for
+    except (RefusedError, ServerAwayError) as error:
+        raise UserError(f"the archive must answer to the end, it does not: {error}; try again") from error
     return 0
 
 

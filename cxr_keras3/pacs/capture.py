@@ -48,7 +48,8 @@ def build(films: list[Film], model: Model, *, version: str) -> Dataset:
         **common(model, version),
     )
     capture.PatientOrientation = []  # of a page with two films and writing
-    capture.BurnedInAnnotation = "NO"  # none that tells who the patient is
+    if "BurnedInAnnotation" in film.source:  # what is burnt into the film is seen here too
+        capture.BurnedInAnnotation = film.source.BurnedInAnnotation
     capture.DerivationDescription = "class activation map over the film"
     reference = Dataset()
     reference.ReferencedSOPClassUID = film.source.SOPClassUID
@@ -84,11 +85,10 @@ def draw(film: Film, model: Model, *, title: str) -> npt.NDArray[np.uint8]:
     captions = (title or "film", f"what speaks for {_spoken(prediction.label)}: warmer is more")
     for column, (picture, caption) in enumerate(zip((grey, heat), captions, strict=True)):
         left = MARGIN + column * (SIDE + MARGIN)
-        corner = (left + (SIDE - grey.shape[1]) // 2, HEAD + (SIDE - grey.shape[0]) // 2)
-        page.paste(Image.fromarray(picture), corner)
+        page.paste(Image.fromarray(picture), (left, HEAD + (SIDE - grey.shape[0]) // 2))
         pen.text((left, HEAD + SIDE + 10), caption, SOFT, _font(17))
-    _draw_scale(page, left=MARGIN + 2 * SIDE + MARGIN - 160, top=HEAD + SIDE + 14)
-    pen.text((MARGIN, 20), f"cxr_keras3  {model.name[:60]}", INK, _font(22))
+    _draw_scale(page, right=MARGIN + SIDE + MARGIN + SIDE, top=HEAD + SIDE + 14)
+    pen.text((MARGIN, 20), f"{model.name[:60]}   cxr_keras3 {prediction.version}", INK, _font(22))
     _draw_panel(pen, film, model, left=2 * SIDE + 3 * MARGIN)
     pen.line((MARGIN, HEIGHT - FOOT, WIDTH - MARGIN, HEIGHT - FOOT), LINE)
     pen.text((MARGIN, HEIGHT - FOOT + 18), STATEMENT, NOTE, _font(22))
@@ -103,7 +103,7 @@ def _draw_panel(pen: ImageDraw.ImageDraw, film: Film, model: Model, *, left: int
     rows = [f"abnormal score {prediction.abnormal_score:.3f}"]
     if model.calibration:
         rows.append(f"flagged from {model.calibration.abnormal_threshold:.3f}")
-        rows.append(f"(sensitivity {model.calibration.sensitivity:.0%} on validation films)")
+        rows.append(f"(sensitivity {100 * model.calibration.sensitivity:.0f} % on validation films)")
     for row in rows:
         top += 24 if row is not rows[0] else 44
         pen.text((left, top), row, INK if row is rows[0] else SOFT, _font(18))
@@ -116,16 +116,16 @@ def _draw_panel(pen: ImageDraw.ImageDraw, film: Film, model: Model, *, left: int
         top += 56
     if prediction.prediction_set is not None:
         pen.text((left, top + 8), "cannot be ruled out (coverage 90 %)", SOFT, _font(17))
-        names = [_spoken(name) for name in prediction.prediction_set] or ["none of the classes"]
+        names = [_spoken(name) for name in prediction.prediction_set] or ["none: unlike films of any class"]
         for line, name in enumerate(names):
             pen.text((left, top + 34 + 24 * line), name, INK, _font(18))
 
 
-def _draw_scale(page: Image.Image, *, left: int, top: int) -> None:
+def _draw_scale(page: Image.Image, *, right: int, top: int) -> None:
     """Draws the heat map's colours, from none to the film's own largest."""
-    colours = mpl.colormaps["inferno"](np.linspace(0.0, 1.0, 160))[:, :3] * 255.0
+    colours = mpl.colormaps["inferno"](np.linspace(0.0, 1.0, 140))[:, :3] * 255.0
     strip = np.repeat(colours[np.newaxis].astype(np.uint8), 12, axis=0)
-    page.paste(Image.fromarray(strip), (left, top))
+    page.paste(Image.fromarray(strip), (right - strip.shape[1], top))
 
 
 def _spoken(name: str) -> str:

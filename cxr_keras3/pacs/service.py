@@ -142,7 +142,7 @@ def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
         gateway.metrics.films.labels(outcome).inc(count)
     words = "report and heat map stored" if found.documents else "nothing to report"
     log.info(
-        "study %s: %s, %d films scored, %d images refused, %.1f s",
+        "study %s: %s, films scored: %d, images refused: %d, %.1f s",
         *(record.pseudonym, words, outcomes["scored"], outcomes["refused"], seconds),
     )
 
@@ -197,7 +197,7 @@ def rehearse(gateway: Gateway, *, stop: Event) -> Iterator[str]:
         except (RefusedError, StudyError) as error:
             yield f"{name}: {error}"
             continue
-        yield f"{name}: {len(found.films)} films scored, {len(found.refusals)} images refused"
+        yield f"{name}: films scored: {len(found.films)}, images refused: {len(found.refusals)}"
         for film in found.films:
             yield "  film: " + json.dumps(film.prediction.record() | {"file": name})
         yield from (f"  refused: {reason}" for reason in found.refusals)

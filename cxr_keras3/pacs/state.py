@@ -103,8 +103,8 @@ class State:
         ).fetchone()
         if row is None:
             return None
-        *plain, reasons = row
-        return Record(*plain, reasons=tuple(json.loads(reasons)))
+        pseudonym, stage, attempts, next_try, changed, reasons = row
+        return Record(pseudonym, stage, attempts, next_try, changed, tuple(json.loads(reasons)))
 
     def settle(self, record: Record, stage: str, reasons: Sequence[str]) -> None:
         """Notes that a study needs no more work: `STORED` or `NOTHING`."""
