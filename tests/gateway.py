@@ -9,9 +9,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import requests
 
+from cxr_keras3 import artifact, gate
+from cxr_keras3.inference import runtimes
+from tests import drawn_run
 from tests.orthanc import Orthanc, free_port
+from tfds_cxr import phantom
+from tfds_cxr.labels import LABELS
 
 PATIENCE_SECONDS = 600.0
 ROOT = Path(__file__).parent.parent
@@ -53,6 +59,17 @@ class Gateway:
         except requests.ConnectionError:
             return {}
         return {name: float(value) for name, value in re.findall(r"^([^# ]\S*(?: \S+\}|)) (\S+)$", text, re.MULTILINE)}
+
+
+def write_gated_run(folder: Path) -> Path:
+    """A drawn run whose gate lets upright phantoms pass."""
+    run_dir = drawn_run.write(folder)
+    drawn = [phantom.draw(label, seed=3, index=index)[0] for index in range(15) for label in LABELS]
+    films = np.stack(drawn)[..., np.newaxis]
+    export = runtimes.export_folder(run_dir, "openvino")
+    features = runtimes.OpenVINORuntime(export, "float32").start(films)().features
+    gate.save(gate.fit(features, features * 1.5, images_train=films), run_dir / artifact.GATE)
+    return run_dir
 
 
 def until_done(gateway: Gateway, *, stored: int, others: int) -> None:

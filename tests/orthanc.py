@@ -48,14 +48,13 @@ class Orthanc:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._http_port, self._dicom_port = free_port(), free_port()
-        self._scheme = "https" if settings.get("SslEnabled") else "http"
+        self.http_port, self._dicom_port = free_port(), free_port()
         folder.mkdir(parents=True, exist_ok=True)
         configuration = {
             "StorageDirectory": os.fspath(folder / "storage"),
             "IndexDirectory": os.fspath(folder / "storage"),
             "Plugins": [os.fspath(PLUGIN)],
-            "HttpPort": self._http_port,
+            "HttpPort": self.http_port,
             "DicomPort": self._dicom_port,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": False,
@@ -66,7 +65,7 @@ class Orthanc:
 
     @property
     def rest(self) -> str:
-        return f"{self._scheme}://127.0.0.1:{self._http_port}"
+        return f"http://127.0.0.1:{self.http_port}"
 
     @property
     def dicomweb(self) -> str:
@@ -79,7 +78,7 @@ class Orthanc:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise RuntimeError((self._folder / "orthanc.log").read_text())
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._http_port), timeout=1):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.http_port), timeout=1):
                 return
             time.sleep(0.05)
         raise RuntimeError("Orthanc does not start")
