@@ -54,12 +54,17 @@ def scored(predictor: inference.Predictor, kind: str, number: int = 0) -> list[f
     return found
 
 
-def reread(document: Dataset) -> Dataset:
-    """A document after it was written."""
+def written(document: Dataset) -> bytes:
+    """A document's file."""
     buffer = io.BytesIO()
     with pydicom.config.disable_value_validation():
         pydicom.dcmwrite(buffer, document)
-        return pydicom.dcmread(io.BytesIO(buffer.getvalue()))
+    return buffer.getvalue()
+
+
+def reread(document: Dataset) -> Dataset:
+    """A document after it was written."""
+    return pydicom.dcmread(io.BytesIO(written(document)))
 
 
 # Identity
@@ -138,6 +143,7 @@ def raw(status: str, body: bytes = b"") -> bytes:
         (raw("500 Internal Server Error"), connection.RefusedError),
         (raw("200 OK", b"<html>Please log in</html>"), connection.RefusedError),
         (raw("200 OK", b'[{"00100010": {"vr": "PN", "Value": [{"Alphabetic": "Planted"}]}}]'), connection.RefusedError),
+        (raw("200 OK", b'["Planted"]'), connection.RefusedError),
     ],
 )
 def test_answers_are_told_apart_and_not_quoted(answer: bytes, expected: type[Exception]) -> None:
@@ -178,7 +184,7 @@ def test_a_study_goes_through_its_stages_and_stays_answered(path: Path) -> None:
     with state.opened(path, model="m") as known:
         seen = known.see("1.2.3", instances=1)
         assert (seen.stage, seen.is_due(settle_seconds=0), seen.is_due(settle_seconds=60)) == ("waiting", True, False)
-        known.settle(seen, state.STORED, ["a lateral view"])
+        known.write(replace(seen, stage=state.STORED, reasons=("a lateral view",)))
     with state.opened(path, model="m") as known:
         grown = known.see("1.2.3", instances=5)
         assert (grown.stage, grown.reasons, grown.pseudonym) == ("stored", ("a lateral view",), seen.pseudonym)
@@ -190,19 +196,19 @@ def test_a_study_goes_through_its_stages_and_stays_answered(path: Path) -> None:
 
 def test_a_study_without_a_film_is_looked_at_again_when_it_grows(path: Path) -> None:
     with state.opened(path, model="m") as known:
-        known.settle(known.see("1.2.3", instances=1), state.NOTHING, ["a hip"])
+        known.write(replace(known.see("1.2.3", instances=1), stage=state.NOTHING, reasons=("a hip",)))
         assert known.see("1.2.3", instances=1).stage == "nothing"
         grown = known.see("1.2.3", instances=2)
         assert (grown.stage, grown.reasons) == ("waiting", ())
 
 
-def test_a_failing_study_is_put_off_longer_and_longer(path: Path) -> None:
+def test_a_study_that_ends_the_gateway_is_put_off_longer_and_longer(path: Path) -> None:
     with state.opened(path, model="m") as known:
         for attempt in range(12):
             record = known.see("1.2.3", instances=1)
             assert record.attempts == attempt
             longest = min(state.FIRST_RETRY * 2**attempt, state.LAST_RETRY)
-            assert longest / 2 <= known.put_off(record, "no answer") <= longest
+            assert longest / 2 <= known.begin(record) <= longest
         record = known.see("1.2.3", instances=1)
         assert (record.stage, record.is_due(settle_seconds=0)) == ("failing", False)
         assert replace(record, next_try=time.time() - 1).is_due(settle_seconds=0)
@@ -288,10 +294,10 @@ def test_the_report_holds_every_figure_and_the_patient_as_stated(
 def test_a_run_without_calibration_states_no_flag(tmp_path: Path) -> None:
     run_dir = drawn_run.write(tmp_path / "drawn", temperature=None)
     found = scored(inference.load(run_dir), "dx")
-    text = report.build(found, identity.load(run_dir), version=__version__).to_json()
-    assert "THRESHOLD" not in text
-    assert "FLAG" not in text
-    assert "not calibrated" in text
+    file = written(report.build(found, identity.load(run_dir), version=__version__))
+    assert b"THRESHOLD" not in file
+    assert b"FLAG" not in file
+    assert b"not calibrated" in file
     assert capture.draw(found[0], identity.load(run_dir), title="").shape == (capture.HEIGHT, capture.WIDTH, 3)
 
 
@@ -355,6 +361,18 @@ def test_a_study_that_breaks_something_is_put_off_and_not_quoted(
     assert "1.2.3" not in caplog.text
 
 
+def test_a_server_that_goes_away_is_not_the_studys_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def go_away(*_: object) -> None:
+        raise connection.ServerAwayError("gone")
+
+    monkeypatch.setattr(archive, "radiographs", go_away)
+    with state.opened(None, model="m") as known:
+        seen = known.see("1.2.3", instances=1)
+        with pytest.raises(connection.ServerAwayError):
+            service.handle(gateway(None, known), archive.Study("1.2.3", 1), seen)
+        assert known.find("1.2.3") == seen
+
+
 @pytest.mark.parametrize("attempts", [0, service.PATIENCE])
 def test_an_image_that_is_not_given_counts_as_refused_in_the_end(
     attempts: int, monkeypatch: pytest.MonkeyPatch
@@ -369,7 +387,7 @@ def test_an_image_that_is_not_given_counts_as_refused_in_the_end(
     monkeypatch.setattr(archive, "fetch", give_nothing)
     with state.opened(None, model="m") as known:
         for _ in range(attempts):
-            known.put_off(known.see("1.2.3", instances=1), "before")
+            known.begin(known.see("1.2.3", instances=1))
         service.handle(gateway(None, known), archive.Study("1.2.3", 1), known.see("1.2.3", instances=1))
         record = known.find("1.2.3")
     assert (record.stage, record.reasons) == (

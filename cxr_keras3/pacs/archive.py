@@ -62,7 +62,7 @@ def _pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[Mapping[
     while True:
         with asking("studies"):
             page = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
-        fresh = {str(_required(item, _STUDY)): item for item in page}
+            fresh = {str(_required(item, _STUDY)): item for item in page}
         fresh = {uid: item for uid, item in fresh.items() if uid not in found}
         if not fresh:
             return

@@ -118,7 +118,7 @@ def asking(for_what: str) -> Iterator[None]:
         status = error.response.status_code if error.response is not None else None
         kind = ServerAwayError if status in _AWAY else RefusedError
         raise kind(f"asked for {for_what}, the server answers with HTTP status {status}") from error
-    except (requests.exceptions.SSLError, requests.exceptions.InvalidJSONError) as error:
+    except (requests.exceptions.SSLError, ValueError, TypeError, KeyError, AttributeError) as error:
         kind_of_error = type(error).__name__
         raise RefusedError(f"asked for {for_what}, the server's answer cannot be used ({kind_of_error})") from error
     except requests.RequestException as error:

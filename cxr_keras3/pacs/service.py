@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
@@ -22,7 +22,7 @@ from cxr_keras3.pacs import archive, capture, films, report
 from cxr_keras3.pacs.connection import RefusedError, ServerAwayError
 from cxr_keras3.pacs.identity import Model
 from cxr_keras3.pacs.metrics import Metrics
-from cxr_keras3.pacs.state import FAILING, NOTHING, STORED, Record, State
+from cxr_keras3.pacs.state import NOTHING, STORED, Record, State
 
 LONGEST_WAIT = 60.0  # seconds between two attempts to reach a server that is away
 PATIENCE = 3  # attempts in vain before an image that the server does not give counts as refused
@@ -121,16 +121,22 @@ def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
         ServerAwayError: Where the archive goes away; the study is as if untouched.
     """
     begun = time.monotonic()
+    delay = gateway.state.begin(record)
     try:
         with _guarded():
-            found = answer(gateway, study, patient=record.stage != FAILING or record.attempts < PATIENCE)
+            found = answer(gateway, study, patient=record.attempts < PATIENCE)
             archive.store(gateway.client, found.documents)
+    except ServerAwayError:
+        gateway.state.write(record)  # it is not the study's fault
+        raise
     except (RefusedError, StudyError) as error:
         gateway.metrics.failures.labels("study").inc()
-        delay = gateway.state.put_off(record, str(error))
+        failing = gateway.state.find(study.uid) or record
+        gateway.state.write(replace(failing, reasons=(str(error),)))
         log.warning("study %s: %s; again in %.0f s", record.pseudonym, error, delay)
         return
-    gateway.state.settle(record, STORED if found.documents else NOTHING, found.refusals)
+    stage = STORED if found.documents else NOTHING
+    gateway.state.write(replace(record, stage=stage, next_try=0.0, reasons=tuple(found.refusals)))
     seconds = time.monotonic() - begun
     gateway.metrics.study_seconds.observe(seconds)
     outcomes = {

@@ -11,8 +11,8 @@ import random
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -23,7 +23,7 @@ SCHEMA_VERSION = 1
 WAITING, FAILING, STORED, NOTHING = "waiting", "failing", "stored", "nothing"
 STAGES = (WAITING, FAILING, STORED, NOTHING)
 """Still arriving or not looked at; tried in vain, to be tried again; answered; holds no film that can be scored."""
-FIRST_RETRY, LAST_RETRY = 30.0, 3600.0  # seconds
+FIRST_RETRY, LAST_RETRY = 5.0, 3600.0  # seconds
 
 _SCHEMA = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
@@ -106,16 +106,26 @@ class State:
         pseudonym, stage, attempts, next_try, changed, reasons = row
         return Record(pseudonym, stage, attempts, next_try, changed, tuple(json.loads(reasons)))
 
-    def settle(self, record: Record, stage: str, reasons: Sequence[str]) -> None:
-        """Notes that a study needs no more work: `STORED` or `NOTHING`."""
-        self._write(record, stage, attempts=record.attempts, next_try=0.0, reasons=reasons)
+    def begin(self, record: Record) -> float:
+        """Notes an attempt before it is made, as one in vain, and returns in how many seconds the next is due.
 
-    def put_off(self, record: Record, reason: str) -> float:
-        """Notes that a study was tried in vain; returns in how many seconds it is tried again."""
+        So a study that ends the process, by its size or by a defect of a decoder, does not do so for ever.
+        """
         delay = min(FIRST_RETRY * 2.0**record.attempts, LAST_RETRY) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
-        next_try = time.time() + delay
-        self._write(record, FAILING, attempts=record.attempts + 1, next_try=next_try, reasons=(reason,))
+        begun = replace(record, stage=FAILING, attempts=record.attempts + 1, next_try=time.time() + delay)
+        self.write(replace(begun, reasons=("the gateway ended while it worked on this study",)))
         return delay
+
+    def write(self, record: Record) -> None:
+        """Notes what became of a study; all but when it changed."""
+        with self._database:
+            self._database.execute(
+                "UPDATE study SET stage = ?, attempts = ?, next_try = ?, reasons = ? WHERE pseudonym = ? AND model = ?",
+                (
+                    *(record.stage, record.attempts, record.next_try, json.dumps(record.reasons)),
+                    *(record.pseudonym, self._model),
+                ),
+            )
 
     def counts(self) -> dict[str, int]:
         """How many studies are at each stage."""
@@ -123,13 +133,6 @@ class State:
             "SELECT stage, count(*) FROM study WHERE model = ? GROUP BY stage", (self._model,)
         )
         return dict.fromkeys(STAGES, 0) | dict(rows.fetchall())
-
-    def _write(self, record: Record, stage: str, *, attempts: int, next_try: float, reasons: Sequence[str]) -> None:
-        with self._database:
-            self._database.execute(
-                "UPDATE study SET stage = ?, attempts = ?, next_try = ?, reasons = ? WHERE pseudonym = ? AND model = ?",
-                (stage, attempts, next_try, json.dumps(reasons), record.pseudonym, self._model),
-            )
 
 
 @contextlib.contextmanager
