@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import highdicom as hd
+import numpy as np
 import pydicom
 import pytest
 
@@ -123,6 +124,7 @@ def test_the_capture_is_an_image_of_the_same_study(tormented: dict[str, object],
         (file,) = captures[study.uid]
         capture, source = (pydicom.dcmread(io.BytesIO(data)) for data in (file, study.files[0]))
         assert capture.pixel_array.std() > 10
+        np.testing.assert_array_equal(hd.imread(io.BytesIO(file)).pixel_array, capture.pixel_array)
         assert capture.pixel_array.shape == (capture.Rows, capture.Columns, 3)
         with pydicom.config.disable_value_validation():
             for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "AccessionNumber", "StudyDate"):
