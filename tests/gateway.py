@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import requests
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 
 class Gateway:
-    """`python -m cxr_keras3.pacs` on a server; what it says is in `log`."""
+    """`python -m cxr_keras3.pacs` on a server; what it says is in `log`. As a context manager it leaves none behind."""
 
     def __init__(self, folder: Path, *, dicomweb: str, run_dir: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,6 +39,13 @@ class Gateway:
             *("--state", str(self.state), "--metrics", self._metrics, "--settle", "0", "--poll", "1", "--days", "1"),
         ]
         self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.end(signal.SIGKILL)
 
     def start(self) -> None:
         with self.log.open("ab") as log:

@@ -134,6 +134,17 @@ class Orthanc:
         return requests.get(f"{self.rest}{path}", timeout=30).text
 
 
+@contextlib.contextmanager
+def running(folder: Path, **settings: Any) -> Iterator[Orthanc]:
+    """A server that is stopped at the end."""
+    server = Orthanc(folder, **settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]

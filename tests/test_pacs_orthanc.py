@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import highdicom as hd
 import numpy as np
@@ -38,53 +39,49 @@ def gated_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[orthanc.Orthanc]:
-    running = orthanc.Orthanc(tmp_path / "orthanc")
-    running.start()
-    yield running
-    running.stop()
+    with orthanc.running(tmp_path / "orthanc") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def tormented(gated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+def tormented(gated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """Twelve studies answered while the gateway was killed twice and the server restarted once."""
     folder = tmp_path_factory.mktemp("tormented")
-    server = orthanc.Orthanc(folder / "orthanc")
-    server.start()
-    server.store([file for study in STUDIES for file in study.files])
-    originals = server.digests()
-    served = gateway.Gateway(folder, dicomweb=server.dicomweb, run_dir=gated_run)
-    results = 2 * len(WITH_FILMS)
-    gateway.torment(served, server, results=results, kills=2, restarts=1, seed=1)
-    gateway.until_done(served, stored=len(WITH_FILMS), others=3)
-    code = served.end(signal.SIGTERM)
-    yield {"server": server, "gateway": served, "originals": originals, "code": code, "folder": folder}
-    server.stop()
+    with orthanc.running(folder / "orthanc") as server:
+        server.store([file for study in STUDIES for file in study.files])
+        originals = server.digests()
+        with gateway.Gateway(folder, dicomweb=server.dicomweb, run_dir=gated_run) as served:
+            gateway.torment(served, server, results=2 * len(WITH_FILMS), kills=2, restarts=1, seed=1)
+            gateway.until_done(served, stored=len(WITH_FILMS), others=3)
+            code = served.end(signal.SIGTERM)
+        kept = [served.log, *folder.glob("state.sqlite3*")]
+        yield SimpleNamespace(server=server, originals=originals, code=code, log=served.log, kept=kept)
 
 
-def test_each_chest_study_gets_exactly_one_report_and_one_capture(tormented: dict[str, object]) -> None:
-    found = tormented["server"].counts()
+def test_each_chest_study_gets_exactly_one_report_and_one_capture(tormented: SimpleNamespace) -> None:
+    found = tormented.server.counts()
     for study in STUDIES:
         expected = 1 if study.films else 0
         assert (found[study.uid]["SR"], found[study.uid]["OT"]) == (expected, expected), study.kind
-    assert tormented["code"] == 0
+    assert tormented.code == 0
 
 
-def test_originals_are_untouched(tormented: dict[str, object]) -> None:
-    now = tormented["server"].digests()
-    assert {name: now[name] for name in tormented["originals"]} == tormented["originals"]
-    assert len(now) == len(tormented["originals"]) + 2 * len(WITH_FILMS)
+def test_originals_are_untouched(tormented: SimpleNamespace) -> None:
+    now = tormented.server.digests()
+    assert {name: now[name] for name in tormented.originals} == tormented.originals
+    assert len(now) == len(tormented.originals) + 2 * len(WITH_FILMS)
 
 
-def test_no_log_and_no_state_file_holds_an_identifier(tormented: dict[str, object]) -> None:
-    kept = [tormented["gateway"].log, *tormented["folder"].glob("state.sqlite3*")]
-    assert len(kept) >= 3
-    assert gateway.kept_secrets(kept, SECRETS) == []
-    assert "report and heat map stored" in tormented["gateway"].log.read_text()
+def test_no_log_and_no_state_file_holds_an_identifier(tormented: SimpleNamespace) -> None:
+    assert tormented.log in tormented.kept
+    assert len(tormented.kept) >= 3
+    assert gateway.kept_secrets(tormented.kept, SECRETS) == []
+    assert "report and heat map stored" in tormented.log.read_text()
 
 
-def test_the_report_says_what_predict_says(tormented: dict[str, object], gated_run: Path, tmp_path: Path) -> None:
+def test_the_report_says_what_predict_says(tormented: SimpleNamespace, gated_run: Path, tmp_path: Path) -> None:
     predictor = inference.load(gated_run)
-    reports = tormented["server"].files("SR")
+    reports = tormented.server.files("SR")
     for study in WITH_FILMS:
         said = {
             prediction.sop_instance_uid: prediction
@@ -118,8 +115,8 @@ def test_the_report_says_what_predict_says(tormented: dict[str, object], gated_r
             assert str(prediction.sop_instance_uid) in text
 
 
-def test_the_capture_is_an_image_of_the_same_study(tormented: dict[str, object], tmp_path: Path) -> None:
-    captures = tormented["server"].files("OT")
+def test_the_capture_is_an_image_of_the_same_study(tormented: SimpleNamespace, tmp_path: Path) -> None:
+    captures = tormented.server.files("OT")
     for study in WITH_FILMS:
         (file,) = captures[study.uid]
         capture, source = (pydicom.dcmread(io.BytesIO(data)) for data in (file, study.files[0]))
@@ -135,13 +132,13 @@ def test_the_capture_is_an_image_of_the_same_study(tormented: dict[str, object],
         subprocess.run(["dcm2pnm", str(tmp_path / "capture.dcm"), str(tmp_path / "capture.pnm")], check=True)
 
 
-def test_a_lost_state_file_stores_nothing_twice(tormented: dict[str, object], gated_run: Path, tmp_path: Path) -> None:
-    server = tormented["server"]
+def test_a_lost_state_file_stores_nothing_twice(tormented: SimpleNamespace, gated_run: Path, tmp_path: Path) -> None:
+    server = tormented.server
     before = server.digests()
-    again = gateway.Gateway(tmp_path, dicomweb=server.dicomweb, run_dir=gated_run)
-    again.start()
-    gateway.until_done(again, stored=len(WITH_FILMS), others=3)
-    assert again.end(signal.SIGINT) == 0
+    with gateway.Gateway(tmp_path, dicomweb=server.dicomweb, run_dir=gated_run) as again:
+        again.start()
+        gateway.until_done(again, stored=len(WITH_FILMS), others=3)
+        assert again.end(signal.SIGINT) == 0
     assert server.digests() == before
 
 
@@ -168,17 +165,16 @@ def test_images_that_come_later_are_looked_at_where_there_was_no_film(
 ) -> None:
     lateral, film = next(study for study in STUDIES if study.kind == "film and lateral").files
     uid = pydicom.dcmread(io.BytesIO(film)).StudyInstanceUID
-    served = gateway.Gateway(tmp_path, dicomweb=server.dicomweb, run_dir=gated_run)
-    server.store([lateral])
-    served.start()
-    gateway.until_done(served, stored=0, others=1)
-    server.store([film])
-    gateway.until_done(served, stored=1, others=0)
-    explained = run_python(
-        *("-m", "cxr_keras3.pacs", "--dicomweb", server.dicomweb, "--model", gated_run),
-        *("--state", served.state, "--explain", uid),
-    )
-    served.end(signal.SIGTERM)
+    with gateway.Gateway(tmp_path, dicomweb=server.dicomweb, run_dir=gated_run) as served:
+        server.store([lateral])
+        served.start()
+        gateway.until_done(served, stored=0, others=1)
+        server.store([film])
+        gateway.until_done(served, stored=1, others=0)
+        explained = run_python(
+            *("-m", "cxr_keras3.pacs", "--dicomweb", server.dicomweb, "--model", gated_run),
+            *("--state", served.state, "--explain", uid),
+        )
     assert explained.stdout.startswith("stored, in logs ")
     assert "not a frontal one" in explained.stdout
     assert server.counts()[uid] == {"DX": 2, "SR": 1, "OT": 1}
@@ -196,13 +192,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tls_and_passwords(certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = orthanc.Orthanc(
-        tmp_path / "orthanc", AuthenticationEnabled=True, RegisteredUsers={"gateway": "the right one"}
-    )
     crt, key = certificate / "crt", certificate / "key"
     trust, ours = {"ca_bundle": crt}, {"client_cert": crt, "client_key": key}
-    server.start()
-    try:
+    access = {"AuthenticationEnabled": True, "RegisteredUsers": {"gateway": "the right one"}}
+    with orthanc.running(tmp_path / "orthanc", **access) as server:
         server.store(STUDIES[0].files)
         with tls_proxy.listening(server.http_port, certificate=crt, key=key, clients=crt) as port:
 
@@ -219,5 +212,3 @@ def test_tls_and_passwords(certificate: Path, tmp_path: Path, monkeypatch: pytes
                 found("the right one", **ours)
             with pytest.raises((connection.RefusedError, connection.ServerAwayError)):
                 found("the right one", **trust)
-    finally:
-        server.stop()

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"the run must let a synthetic film pass, it refuses all {TRIED}; name another run")
     page = Image.fromarray(capture.draw(film, identity.load(options.run), title=""))
     page.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
-    page.quantize(128).save(options.output, optimize=True)
+    page.quantize(256).save(options.output, optimize=True)
     return 0
 
 
