@@ -30,9 +30,10 @@ def unavailable() -> str:
         return f"Orthanc is not installed: apt-get install {' '.join(PACKAGES)}"
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in ("apt-get update", f"apt-get install --yes --no-install-recommends {' '.join(PACKAGES)}"):
-        done = subprocess.run(command.split(), env=environment, capture_output=True, timeout=300, check=False)
-        if done.returncode != 0:
-            return f"{command} failed, and Orthanc is not installed"
+        try:
+            subprocess.run(command.split(), env=environment, capture_output=True, timeout=300, check=True)
+        except subprocess.SubprocessError as error:
+            return f"Orthanc is not installed, and {command} failed ({type(error).__name__})"
     if shutil.which("service"):  # the package starts a server of its own, which nobody asked for
         subprocess.run(["service", "orthanc", "stop"], capture_output=True, timeout=60, check=False)
     return "" if _is_installed() else "apt-get installed Orthanc, and it is not there"

@@ -1,8 +1,10 @@
 """The gateway's parts, without an archive."""
 
+import contextlib
 import io
 import logging
 import socket
+import sqlite3
 import threading
 import time
 import warnings
@@ -241,6 +243,12 @@ def test_other_files_are_no_state_file(path: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database, though it is long enough to be read as the head of one " * 9)
     with pytest.raises(UserError, match="not a state file"), state.opened(tmp_path / "text", model="m"):
         pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "theirs")) as database:
+        database.execute("CREATE TABLE study (name TEXT)")
+    content = (tmp_path / "theirs").read_bytes()
+    with pytest.raises(UserError, match="schema version"), state.opened(tmp_path / "theirs", model="m"):
+        pass
+    assert (tmp_path / "theirs").read_bytes() == content
 
 
 # Films, report and capture

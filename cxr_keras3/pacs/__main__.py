@@ -99,7 +99,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--client-key", type=Path, metavar="PEM", help="its private key, where that is in a file of its own")
     add("--state", type=Path, default=STATE, metavar="FILE", help="what was done before (default: %(default)s)")
     add("--days", type=_natural, default=7, help="how far back the studies' dates may lie (default: %(default)s)")
-    add("--poll", type=_natural, default=30, metavar="SECONDS", help="between two searches (default: %(default)s)")
+    add("--poll", type=_positive, default=30, metavar="SECONDS", help="between two searches (default: %(default)s)")
     add(
         "--settle",
         type=_natural,
@@ -121,6 +121,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _natural(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"must be a whole number from 0, received {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _natural(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, received {text!r}")
     return int(text)
 
 

@@ -79,7 +79,7 @@ def run(gateway: Gateway, *, stop: Event, poll_seconds: float) -> None:
         gateway.metrics.server_up.set(0)
         gateway.metrics.failures.labels("server away").inc()
         error = attempt.outcome.exception() if attempt.outcome else None
-        log.warning("%s; next attempt in %.0f s", error, attempt.next_action.sleep if attempt.next_action else 0)
+        log.warning("%s; next attempt in %.1f s", error, attempt.next_action.sleep if attempt.next_action else 0)
 
     while not stop.is_set():
         for attempt in Retrying(

@@ -180,11 +180,12 @@ def explain(path: Path, study_uid: str, *, model: str) -> tuple[str, Record | No
 def _connect(path: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(path)
     try:
-        database.execute("PRAGMA journal_mode = WAL")
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == tables == 0:
             key = f"INSERT INTO setting VALUES ('key', x'{secrets.token_hex(32)}')"  # noqa: S608 -- hexadecimal digits
             version = SCHEMA_VERSION
+            database.execute("PRAGMA journal_mode = WAL")
             database.executescript(f"BEGIN; {_SCHEMA} {key}; PRAGMA user_version = {version}; COMMIT;")
     except sqlite3.DatabaseError as error:
         database.close()
