@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import highdicom as hd
@@ -15,7 +16,7 @@ import pydicom
 import pytest
 
 from cxr_keras3 import inference
-from cxr_keras3.pacs import archive, connection
+from cxr_keras3.pacs import archive, connection, identity, metrics, service, state
 from tests import gateway, orthanc, radiographs, tls_proxy
 
 pytestmark = pytest.mark.pacs
@@ -140,6 +141,26 @@ def test_a_lost_state_file_stores_nothing_twice(tormented: SimpleNamespace, gate
         gateway.until_done(again, stored=len(WITH_FILMS), others=3)
         assert again.end(signal.SIGINT) == 0
     assert server.digests() == before
+
+
+def test_an_answer_that_was_half_stored_is_completed(server: orthanc.Orthanc, gated_run: Path) -> None:
+    chosen = next(study for study in STUDIES if study.kind == "two films")
+    server.store(chosen.files)
+    client = connection.connect(server.dicomweb, user=None, ca_bundle=None, client_cert=None, client_key=None)
+    model = identity.load(gated_run)
+    with state.opened(None, model=model.fingerprint) as known:
+        figures = metrics.Metrics()
+        work = service.Gateway(client, inference.load(gated_run), model, known, figures, days=1, settle_seconds=0.0)
+        (study,) = archive.studies(client, days=1)
+        answer = service.answer(work, study, patient=True)
+        archive.store(client, answer.documents[:1])  # and then the gateway was killed
+        before = server.digests()
+        service.pass_over(work, stop=Event())
+        assert known.counts()["stored"] == 1
+    after = server.digests()
+    assert {name: after[name] for name in before} == before
+    assert server.counts()[study.uid] == {"DX": 2, "SR": 1, "OT": 1}
+    assert figures.registry.get_sample_value("cxr_pacs_films_total", {"outcome": "scored"}) == 2
 
 
 def test_a_dry_run_says_what_it_would_store_and_stores_nothing(
