@@ -26,12 +26,12 @@ STAGES = (WAITING, FAILING, STORED, NOTHING)
 FIRST_RETRY, LAST_RETRY = 5.0, 3600.0  # seconds
 
 _SCHEMA = """
-CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
+CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE study (
     pseudonym TEXT NOT NULL, model TEXT NOT NULL, stage TEXT NOT NULL, instances INTEGER NOT NULL,
     changed REAL NOT NULL, attempts INTEGER NOT NULL, next_try REAL NOT NULL, reasons TEXT NOT NULL,
     PRIMARY KEY (pseudonym, model)
-) STRICT;
+);
 """
 
 
