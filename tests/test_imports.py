@@ -25,6 +25,7 @@ COMMANDS = (
     "cxr_keras3.evaluate",
     "cxr_keras3.predict",
     "cxr_keras3.export",
+    "cxr_keras3.pacs",
     "demo",
     "tfds_cxr.phantom",
     "tfds_cxr.report",

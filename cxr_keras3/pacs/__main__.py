@@ -1,0 +1,170 @@
+"""Finds new chest CR and DX studies in a PACS by DICOMweb, scores them, and stores report and heat map beside them.
+
+Not a medical device: for research only. Originals are never touched: the gateway finds, fetches and adds.
+Secrets come from the environment: CXR_PACS_PASSWORD for --user, or CXR_PACS_TOKEN for a bearer token.
+
+Example: python -m cxr_keras3.pacs --dicomweb https://pacs.example/dicom-web --model runs/first --user gateway
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from cxr_keras3 import _backend, progress
+from cxr_keras3.errors import UserError, run_command
+
+if TYPE_CHECKING:  # --help answers without them
+    from cxr_keras3.pacs.identity import Model
+    from cxr_keras3.pacs.service import Gateway
+
+STATE = Path(platformdirs.user_state_dir("cxr_keras3")) / "pacs.sqlite3"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serves until SIGTERM or SIGINT, and returns 0 then; see `_parse` for what else it does."""
+    options = _parse(arguments)
+    _keep_logs_clean()
+    try:
+        from cxr_keras3.pacs import archive, connection, identity, metrics, service, state  # noqa: PLC0415 -- see above
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the gateway needs {error.name}, which is not installed; python -m pip install 'cxr_keras3[pacs]'"
+        ) from error
+    from cxr_keras3 import artifact, inference  # noqa: PLC0415 -- see above
+
+    run_dir = options.model or artifact.latest_run()
+    model = identity.load(run_dir)
+    if options.explain:
+        return _explain(options.explain, options.state, model)
+    client = connection.connect(
+        options.dicomweb,
+        user=options.user,
+        ca_bundle=options.ca_bundle,
+        client_cert=options.client_cert,
+        client_key=options.client_key,
+    )
+    try:
+        next(archive.studies(client, days=0), None)
+    except connection.RefusedError as error:
+        raise UserError(
+            f"--dicomweb must be an archive that lets us search: {error}; check address and access"
+        ) from error
+    except connection.ServerAwayError as error:
+        if options.dry_run:
+            raise UserError(f"--dicomweb must be an archive that answers: {error}; check address and access") from error
+        progress.say(f"note: {error}; waiting for it")
+    predictor = inference.load(run_dir, runtime=options.runtime)
+    progress.say(f"model: {run_dir}, {predictor.description}, fingerprint {model.fingerprint}")
+    for notice in predictor.notices:
+        progress.say(f"note: {notice}")
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with state.opened(options.state if not options.dry_run else None, model=model.fingerprint) as known:
+        gateway = service.Gateway(
+            client, predictor, model, known, metrics.Metrics(), days=options.days, settle_seconds=options.settle
+        )
+        if options.dry_run:
+            return _dry_run(gateway, stop)
+        metrics.serve(gateway.metrics, options.metrics)
+        progress.say(f"state: {options.state}   metrics: http://{options.metrics}/metrics   stop: Ctrl-C or SIGTERM")
+        service.run(gateway, stop=stop, poll_seconds=options.poll)
+    progress.say("stopped")
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m cxr_keras3.pacs",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--dicomweb", required=True, metavar="URL", help="of the archive's DICOMweb service")
+    add("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
+    add("--runtime", choices=("openvino", *_backend.BACKENDS), help="what computes; see predict")
+    add("--user", help="for basic authentication; the password is in CXR_PACS_PASSWORD")
+    add(
+        "--ca-bundle", type=Path, metavar="PEM", help="authorities that may vouch for the server, in place of the usual"
+    )
+    add("--client-cert", type=Path, metavar="PEM", help="certificate that vouches for the gateway")
+    add("--client-key", type=Path, metavar="PEM", help="its private key, where that is in a file of its own")
+    add("--state", type=Path, default=STATE, metavar="FILE", help="what was done before (default: %(default)s)")
+    add("--days", type=_natural, default=7, help="how far back the studies' dates may lie (default: %(default)s)")
+    add("--poll", type=_positive, default=30, metavar="SECONDS", help="between two searches (default: %(default)s)")
+    add(
+        "--settle",
+        type=_natural,
+        default=60,
+        metavar="SECONDS",
+        help="without a new image make a study complete (default: %(default)s)",
+    )
+    add(
+        "--metrics",
+        default="127.0.0.1:9108",
+        metavar="HOST:PORT",
+        help="where /metrics is served (default: %(default)s)",
+    )
+    add("--dry-run", action="store_true", help="say what would be stored now, store and remember nothing, and end")
+    add("--explain", metavar="STUDY_UID", help="say what became of a study by the state file, and end")
+    return parser.parse_args(arguments)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, received {text!r}")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if _natural(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, received {text!r}")
+    return int(text)
+
+
+def _keep_logs_clean() -> None:
+    """Shows our own log alone: other libraries' records and warnings quote addresses with UIDs, and headers."""
+    warnings.simplefilter("ignore")
+    logging.getLogger().addHandler(logging.NullHandler())
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    ours = logging.getLogger("cxr_keras3.pacs")
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+
+
+def _explain(study_uid: str, path: Path, model: "Model") -> int:
+    """Prints what the state file knows of a study."""
+    from cxr_keras3.pacs import state  # noqa: PLC0415 -- see main
+
+    name, record = state.explain(path, study_uid, model=model.fingerprint)
+    if record is None:
+        raise UserError(f"the gateway never saw this study, which its log would call {name}; check --model and --days")
+    print(f"{record.stage}, in logs {name}", *record.reasons, sep="\n")  # noqa: T201 -- what was asked for
+    return 0
+
+
+def _dry_run(gateway: "Gateway", stop: Event) -> int:
+    """Prints what would be stored."""
+    from cxr_keras3.pacs import service  # noqa: PLC0415 -- see main
+    from cxr_keras3.pacs.connection import RefusedError, ServerAwayError  # noqa: PLC0415
+
+    try:
+        for line in service.rehearse(gateway, stop=stop):
+            print(line, flush=True)  # noqa: T201 -- what was asked for
+    except (RefusedError, ServerAwayError) as error:
+        raise UserError(f"the archive must answer to the end, it does not: {error}; try again") from error
+    return 0
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,143 @@
+"""What is asked of the archive: find (QIDO-RS), fetch (WADO-RS), store (STOW-RS). Nothing is changed or deleted."""
+
+import datetime as dt
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pydicom
+from dicomweb_client import DICOMwebClient
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from cxr_keras3.pacs.connection import RefusedError, asking
+
+MODALITIES = ("CR", "DX")
+PAGE = 500
+# What tells whether an image is a frontal chest film, and where it is. The rest is dropped as it comes.
+_HEADER = (
+    *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "PresentationIntentType"),
+    *("BodyPartExamined", "AnatomicRegionSequence", "ViewPosition", "ViewCodeSequence", "PatientOrientation"),
+)
+_HEADER_TAGS = frozenset(f"{Tag(keyword):08X}" for keyword in _HEADER)
+_STUDY, _SERIES, _INSTANCE, _MODALITY, _INSTANCES = "0020000D", "0020000E", "00080018", "00080060", "00201208"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with a radiograph.
+
+    Attributes:
+        uid: Study Instance UID.
+        instances: How many it has of everything, as far as the server says; grows while it arrives.
+    """
+
+    uid: str
+    instances: int
+
+
+def studies(client: DICOMwebClient, *, days: int) -> Iterator[Study]:
+    """Finds the studies of these days that hold a radiograph, each once.
+
+    Args:
+        client: From `connection.connect`.
+        days: How far back their dates may lie; 0 is today.
+    """
+    earliest = dt.datetime.now().astimezone().date() - dt.timedelta(days=days)
+    seen: set[str] = set()
+    for modality in MODALITIES:
+        filters = {"ModalitiesInStudy": modality, "StudyDate": f"{earliest:%Y%m%d}-"}
+        for item in _pages(client, filters):
+            uid = str(_required(item, _STUDY))
+            if uid not in seen:
+                seen.add(uid)
+                yield Study(uid, int(_value(item, _INSTANCES) or 0))
+
+
+def _pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[Mapping[str, Any]]:
+    """Pages until one brings nothing new, whatever the server makes of limit and offset."""
+    found: set[str] = set()
+    offset = 0
+    while True:
+        with asking("studies"):
+            page = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
+            fresh = {str(_required(item, _STUDY)): item for item in page}
+        fresh = {uid: item for uid, item in fresh.items() if uid not in found}
+        if not fresh:
+            return
+        yield from fresh.values()
+        found |= fresh.keys()
+        offset += len(page)
+
+
+def radiographs(client: DICOMwebClient, study: Study) -> list[Dataset]:
+    """The headers of a study's radiographs, cut down to what is needed to choose among them, in a fixed order."""
+    with asking("the series of a study"):
+        series = client.search_for_series(study.uid, fields=["Modality"])
+    headers = []
+    for item in series:
+        if _value(item, _MODALITY) in MODALITIES:
+            with asking("the metadata of a series"):
+                metadata = client.retrieve_series_metadata(study.uid, str(_required(item, _SERIES)))
+            for header in metadata:
+                kept = {tag: value for tag, value in header.items() if tag in _HEADER_TAGS}
+                headers.append(Dataset.from_json(kept))
+    return sorted(headers, key=lambda header: str(header.SOPInstanceUID))
+
+
+def fetch(client: DICOMwebClient, header: Dataset) -> tuple[Dataset, bytes]:
+    """Fetches an image as it is stored, in its own transfer syntax: its dataset, and the file's bytes.
+
+    Raises:
+        RefusedError: Where the server gives another image than the one asked for, or none.
+    """
+    uids = (header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPInstanceUID)
+    with asking("an image"):
+        image = client.retrieve_instance(*uids)
+    if (image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID) != uids:
+        raise RefusedError("asked for an image, the server gives another one")
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, image)
+    return image, buffer.getvalue()
+
+
+def missing(client: DICOMwebClient, documents: Sequence[Dataset]) -> list[Dataset]:
+    """Those of the documents that the archive does not hold."""
+    return [document for document in documents if not _holds(client, document)]
+
+
+def _holds(client: DICOMwebClient, document: Dataset) -> bool:
+    uid = str(document.SOPInstanceUID)
+    with asking("an earlier result"):
+        found = client.search_for_instances(
+            str(document.StudyInstanceUID), search_filters={"SOPInstanceUID": uid}, fields=["SOPInstanceUID"]
+        )
+    return any(_value(item, _INSTANCE) == uid for item in found)
+
+
+def store(client: DICOMwebClient, documents: Iterable[Dataset]) -> None:
+    """Stores what the archive does not hold yet, and sees to it that it then does.
+
+    Raises:
+        RefusedError: Where the archive does not hold all of them afterwards.
+    """
+    wanted = list(documents)
+    to_store = missing(client, wanted)
+    for document in to_store:
+        with asking("storage of a result"):
+            client.store_instances([document], study_instance_uid=str(document.StudyInstanceUID))
+    if to_store and missing(client, wanted):
+        raise RefusedError("asked for storage of a result, the server took it and does not hold it")
+
+
+def _value(item: Mapping[str, Any], tag: str) -> Any:  # noqa: ANN401 -- whatever JSON holds
+    values = item.get(tag, {}).get("Value") or [None]
+    return values[0]
+
+
+def _required(item: Mapping[str, Any], tag: str) -> Any:  # noqa: ANN401 -- see above
+    value = _value(item, tag)
+    if value is None:
+        raise RefusedError("asked for studies or series, the server answers without their UIDs")
+    return value

@@ -1,0 +1,125 @@
+"""The connection to a DICOMweb server, and what its silence and its refusals mean."""
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from dicomweb_client import DICOMwebClient
+
+from cxr_keras3.errors import UserError
+
+PASSWORD, TOKEN = "CXR_PACS_PASSWORD", "CXR_PACS_TOKEN"
+TIMEOUT = (10.0, 120.0)  # seconds to connect, and between two pieces of an answer
+_AWAY = frozenset(
+    {
+        HTTPStatus.REQUEST_TIMEOUT,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
+
+
+class ServerAwayError(Exception):
+    """The server cannot be reached, or says that it cannot answer now. Waiting helps."""
+
+
+class RefusedError(Exception):
+    """The server answers, but not with what was asked for."""
+
+
+class _Bearer(requests.auth.AuthBase):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+def connect(
+    url: str, *, user: str | None, ca_bundle: Path | None, client_cert: Path | None, client_key: Path | None
+) -> DICOMwebClient:
+    """Makes a client. Nothing is sent yet.
+
+    The password of `user`, or else a bearer token, is read from the environment (`PASSWORD`, `TOKEN`). Proxies,
+    `.netrc` and certificate settings of the environment are not used: what is sent where is on the command line.
+
+    Args:
+        url: Of the DICOMweb service, such as https://pacs.example/dicom-web.
+        user: For basic authentication; None for none.
+        ca_bundle: PEM file of the authorities that may vouch for the server; the usual ones when None.
+        client_cert: PEM file that vouches for this client; None for none.
+        client_key: Its private key, where it is not in the same file.
+
+    Raises:
+        UserError: Where these do not go together, or a secret would travel unencrypted.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"--dicomweb must be an http or https address, received {parts.scheme}://{parts.hostname}")
+    if parts.username or parts.password:
+        raise UserError(f"--dicomweb must hold no password, received one; use --user and {PASSWORD} or {TOKEN}")
+    for path in (ca_bundle, client_cert, client_key):
+        if path and not path.is_file():
+            raise UserError(f"a certificate or key must be an existing file, received {path}")
+    session = requests.Session()
+    session.trust_env = False
+    if ca_bundle:
+        session.verify = str(ca_bundle)
+    if client_cert:
+        session.cert = (str(client_cert), str(client_key)) if client_key else str(client_cert)
+    session.auth = _authentication(user)
+    if session.auth and parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise UserError(f"a password or token travels over https only, received http://{parts.hostname}; use https")
+    client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT)
+    client.set_http_retry_params(retry=False)  # the service has a back-off of its own
+    return client
+
+
+def _authentication(user: str | None) -> requests.auth.AuthBase | None:
+    password, token = os.environ.get(PASSWORD), os.environ.get(TOKEN)
+    if user is not None:
+        if password is None:
+            raise UserError(f"--user needs the password in the environment variable {PASSWORD}, which is not set")
+        if token is not None:
+            raise UserError(f"there must be one way to authenticate, received --user and {TOKEN}; leave out one")
+        return requests.auth.HTTPBasicAuth(user.encode(), password.encode())
+    return _Bearer(token) if token else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def asking(for_what: str) -> Iterator[None]:
+    """Turns a request's failure into one of the two errors above, whose texts hold no address and no identifier.
+
+    Args:
+        for_what: What was asked for, in words.
+
+    Raises:
+        ServerAwayError: See there.
+        RefusedError: See there.
+    """
+    try:
+        yield
+    except requests.HTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        kind = ServerAwayError if status in _AWAY else RefusedError
+        raise kind(f"asked for {for_what}, the server answers with HTTP status {status}") from error
+    except (requests.exceptions.SSLError, ValueError, TypeError, KeyError, AttributeError) as error:
+        kind_of_error = type(error).__name__
+        raise RefusedError(f"asked for {for_what}, the server's answer cannot be used ({kind_of_error})") from error
+    except requests.RequestException as error:
+        raise ServerAwayError(f"asked for {for_what}, the server does not answer ({type(error).__name__})") from error

@@ -1,0 +1,56 @@
+"""What report and capture have in common: who made them, whose they are, and what they are not for."""
+
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from cxr_keras3.pacs.identity import Model
+
+MANUFACTURER = "cxr_keras3"
+STATEMENT = "Research only, not for diagnosis. Not a medical device. No clinician has verified this result."
+_LONGEST = 64  # characters of a value of representation LO
+_TYPE_2 = (  # must be there, and may be empty (PS3.3 C.7.1.1 and C.7.2.1)
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
+)
+_INHERITED = (
+    *("SpecificCharacterSet", "StudyInstanceUID", *_TYPE_2),
+    *("IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "OtherPatientIDsSequence", "PatientBirthTime"),
+    *("IssuerOfAccessionNumberSequence", "StudyDescription", "PatientAge", "PatientSize", "PatientWeight"),
+)
+
+
+def common(model: Model, version: str) -> dict[str, Any]:
+    """The arguments that highdicom takes for equipment and purpose."""
+    return {
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": model.name[:_LONGEST],
+        "software_versions": version,
+        "device_serial_number": model.fingerprint,
+        "content_qualification": "RESEARCH",
+    }
+
+
+def bare_source(source: Dataset) -> Dataset:
+    """A source's unique identifiers without its patient.
+
+    highdicom checks what patient and study say, refuses what does not conform and logs a name it finds odd.
+    Hospitals' headers are what they are; `inherit` copies them as they stand.
+    """
+    bare = Dataset()
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+        setattr(bare, keyword, source[keyword].value)
+    for keyword in _TYPE_2:
+        setattr(bare, keyword, "")
+    return bare
+
+
+def inherit(document: Dataset, source: Dataset) -> None:
+    """Gives a document the patient and the study of its source, unchanged."""
+    for keyword in _INHERITED:
+        if keyword in source:
+            document[keyword] = source[keyword]
+        elif keyword in _TYPE_2:
+            setattr(document, keyword, "")
+        elif keyword in document:
+            delattr(document, keyword)

@@ -1,0 +1,57 @@
+"""What the gateway tells a Prometheus server of itself. No label names a study or a patient."""
+
+from functools import partial
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from cxr_keras3.errors import UserError
+from cxr_keras3.pacs.state import STAGES
+
+
+class Metrics:
+    """The gateway's figures; counters begin at zero when it starts.
+
+    Attributes:
+        registry: What is served.
+        films: Images of chest studies by outcome: "scored", "flagged" (counted under "scored" too), "refused".
+        studies: Studies by stage, from the state file.
+        failures: Attempts in vain by kind: "server away", "study".
+        server_up: 1 where the archive answered last time, else 0.
+        last_pass: When all studies were last gone through, in seconds since 1970.
+        study_seconds: From the first request for a study to its report in the archive.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=self.registry), partial(Gauge, registry=self.registry)
+        self.films = counter("cxr_pacs_films", "Images looked at, by outcome", ["outcome"])
+        self.studies = gauge("cxr_pacs_studies", "Studies with a radiograph, by stage", ["stage"])
+        self.failures = counter("cxr_pacs_failures", "Attempts in vain, by kind", ["kind"])
+        self.server_up = gauge("cxr_pacs_server_up", "1 where the archive answered last time")
+        self.last_pass = gauge("cxr_pacs_last_pass_timestamp_seconds", "When all was last gone through")
+        self.study_seconds = Histogram(
+            "cxr_pacs_study_seconds", "Fetching, scoring and storing a study", registry=self.registry
+        )
+        for outcome in ("scored", "flagged", "refused"):
+            self.films.labels(outcome)
+        for kind in ("server away", "study"):
+            self.failures.labels(kind)
+        self.show_stages(dict.fromkeys(STAGES, 0))
+
+    def show_stages(self, counts: dict[str, int]) -> None:
+        """Shows how many studies are at each stage."""
+        for stage, count in counts.items():
+            self.studies.labels(stage).set(count)
+
+
+def serve(metrics: Metrics, address: str) -> None:
+    """Serves the page http://ADDRESS/metrics from a thread that ends with the process.
+
+    Raises:
+        UserError: Where the address is none, or taken.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        start_http_server(int(port), host, registry=metrics.registry)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UserError(f"--metrics must be a free HOST:PORT, received {address} ({error})") from error

@@ -1,0 +1,226 @@
+"""The gateway at work: look for studies, answer those that are due, wait, again; until it is told to stop."""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+import pydicom
+from dicomweb_client import DICOMwebClient
+from pydicom.dataset import Dataset
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_when_event_set
+from tenacity.wait import wait_random_exponential
+
+from cxr_keras3 import __version__
+from cxr_keras3.inference import Predictor
+from cxr_keras3.pacs import archive, capture, films, report
+from cxr_keras3.pacs.connection import RefusedError, ServerAwayError
+from cxr_keras3.pacs.identity import Model
+from cxr_keras3.pacs.metrics import Metrics
+from cxr_keras3.pacs.state import NOTHING, STORED, Record, State
+
+LONGEST_WAIT = 60.0  # seconds between two attempts to reach a server that is away
+PATIENCE = 3  # attempts in vain before an image that the server does not give counts as refused
+
+log = logging.getLogger(__name__)
+
+
+class StudyError(Exception):
+    """Something in a study that the gateway cannot cope with. The message holds nothing of the study."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gateway:
+    """All that the work needs.
+
+    Attributes:
+        client: The archive.
+        predictor: Scores.
+        model: Who it is.
+        state: What was done before.
+        metrics: What is told of it.
+        days: How far back the studies' dates may lie.
+        settle_seconds: How long a study must not have grown.
+    """
+
+    client: DICOMwebClient
+    predictor: Predictor
+    model: Model
+    state: State
+    metrics: Metrics
+    days: int
+    settle_seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What there is to say of a study.
+
+    Attributes:
+        films: Those scored.
+        refusals: Why its other images were not, one line each.
+        documents: What is to be stored: report and capture, or nothing where there is no film.
+    """
+
+    films: list[films.Film]
+    refusals: list[str]
+    documents: list[Dataset]
+
+
+def run(gateway: Gateway, *, stop: Event, poll_seconds: float) -> None:
+    """Works until `stop` is set, and never gives up: a server that is away is waited for, longer and longer."""
+
+    def note(attempt: RetryCallState) -> None:
+        gateway.metrics.server_up.set(0)
+        gateway.metrics.failures.labels("server away").inc()
+        error = attempt.outcome.exception() if attempt.outcome else None
+        log.warning("%s; next attempt in %.1f s", error, attempt.next_action.sleep if attempt.next_action else 0)
+
+    while not stop.is_set():
+        for attempt in Retrying(
+            retry=retry_if_exception_type((ServerAwayError, RefusedError)),
+            wait=wait_random_exponential(multiplier=1.0, max=LONGEST_WAIT),
+            stop=stop_when_event_set(stop),
+            sleep=sleep_using_event(stop),
+            before_sleep=note,
+            retry_error_callback=lambda _: None,
+        ):
+            with attempt:
+                pass_over(gateway, stop=stop)
+        stop.wait(poll_seconds)
+
+
+def pass_over(gateway: Gateway, *, stop: Event) -> None:
+    """Goes through all studies once and answers those that are due.
+
+    Raises:
+        ServerAwayError: Where the archive goes away; what is left is done in the next pass.
+        RefusedError: Where it does not list its studies.
+    """
+    found = list(archive.studies(gateway.client, days=gateway.days))
+    gateway.metrics.server_up.set(1)
+    records = [gateway.state.see(study.uid, instances=study.instances) for study in found]
+    for study, record in zip(found, records, strict=True):
+        if stop.is_set():
+            return
+        if record.is_due(settle_seconds=gateway.settle_seconds):
+            handle(gateway, study, record)
+        gateway.metrics.show_stages(gateway.state.counts())
+    gateway.metrics.last_pass.set_to_current_time()
+
+
+def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
+    """Answers one study and notes what became of it.
+
+    Raises:
+        ServerAwayError: Where the archive goes away; the study is as if untouched.
+    """
+    begun = time.monotonic()
+    delay = gateway.state.begin(record)
+    try:
+        with _guarded():
+            found = answer(gateway, study, patient=record.attempts < PATIENCE)
+            archive.store(gateway.client, found.documents)
+    except ServerAwayError:
+        gateway.state.write(record)  # it is not the study's fault
+        raise
+    except (RefusedError, StudyError) as error:
+        gateway.metrics.failures.labels("study").inc()
+        failing = gateway.state.find(study.uid) or record
+        gateway.state.write(replace(failing, reasons=(str(error),)))
+        log.warning("study %s: %s; again in %.0f s", record.pseudonym, error, delay)
+        return
+    stage = STORED if found.documents else NOTHING
+    gateway.state.write(replace(record, stage=stage, next_try=0.0, reasons=tuple(found.refusals)))
+    seconds = time.monotonic() - begun
+    gateway.metrics.study_seconds.observe(seconds)
+    outcomes = {
+        "scored": len(found.films),
+        "flagged": sum(film.prediction.flag is True for film in found.films),
+        "refused": len(found.refusals),
+    }
+    for outcome, count in outcomes.items():
+        gateway.metrics.films.labels(outcome).inc(count)
+    words = "report and heat map stored" if found.documents else "nothing to report"
+    log.info(
+        "study %s: %s, films scored: %d, images refused: %d, %.1f s",
+        *(record.pseudonym, words, outcomes["scored"], outcomes["refused"], seconds),
+    )
+
+
+def answer(gateway: Gateway, study: archive.Study, *, patient: bool) -> Answer:
+    """Fetches and scores a study's radiographs, and writes report and capture of them.
+
+    Args:
+        gateway: See there.
+        study: The study.
+        patient: Whether an image that the archive does not give ends the attempt, rather than count as refused.
+    """
+    scored: list[films.Film] = []
+    refusals = []
+    for header in archive.radiographs(gateway.client, study):
+        reason = films.refused_by_header(header)
+        if reason:
+            refusals.append(reason)
+            continue
+        try:
+            image, data = archive.fetch(gateway.client, header)
+        except RefusedError as error:
+            if patient:
+                raise
+            refusals.append(str(error))
+            continue
+        outcome = films.score(gateway.predictor, image, data)
+        if isinstance(outcome, str):
+            refusals.append(outcome)
+        else:
+            scored.append(outcome)
+    builders = (report.build, capture.build) if scored else ()
+    documents = [build(scored, gateway.model, version=__version__) for build in builders]
+    return Answer(scored, refusals, documents)
+
+
+def rehearse(gateway: Gateway, *, stop: Event) -> Iterator[str]:
+    """Says in lines what would be stored now, and stores nothing.
+
+    Raises:
+        ServerAwayError: Where the archive does not answer.
+        RefusedError: Where it does not list its studies.
+    """
+    for study in archive.studies(gateway.client, days=gateway.days):
+        if stop.is_set():
+            return
+        name = f"study {gateway.state.pseudonym(study.uid)}"
+        try:
+            with _guarded():
+                found = answer(gateway, study, patient=False)
+                missing = archive.missing(gateway.client, found.documents)
+        except (RefusedError, StudyError) as error:
+            yield f"{name}: {error}"
+            continue
+        yield f"{name}: films scored: {len(found.films)}, images refused: {len(found.refusals)}"
+        for film in found.films:
+            yield "  film: " + json.dumps(film.prediction.record() | {"file": name})
+        yield from (f"  refused: {reason}" for reason in found.refusals)
+        for document in found.documents:
+            verb = "would store" if document in missing else "already there:"
+            yield f"  {verb} {document.Modality} {document.SOPInstanceUID}"
+
+
+@contextmanager
+def _guarded() -> Iterator[None]:
+    """Lets a study's header be as it is, and hides from the log what an exception may quote of it."""
+    try:
+        with pydicom.config.disable_value_validation():
+            yield
+    except (ServerAwayError, RefusedError):
+        raise
+    # A header of nonsense makes pydicom and highdicom raise almost anything, in words that may hold a name.
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise StudyError(f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}") from error

@@ -1,0 +1,196 @@
+"""What became of each study, in SQLite, so that a gateway that is killed goes on where it was.
+
+A study is known here by a pseudonym: BLAKE2 of its UID with a key that is drawn when the file is made. The UID
+itself is in neither this file nor any log, since it leads to the patient in the hospital's systems.
+"""
+
+import contextlib
+import hashlib
+import json
+import random
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import filelock
+
+from cxr_keras3.errors import UserError
+
+SCHEMA_VERSION = 1
+WAITING, FAILING, STORED, NOTHING = "waiting", "failing", "stored", "nothing"
+STAGES = (WAITING, FAILING, STORED, NOTHING)
+"""Still arriving or not looked at; tried in vain, to be tried again; answered; holds no film that can be scored."""
+FIRST_RETRY, LAST_RETRY = 5.0, 3600.0  # seconds
+
+_SCHEMA = """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE study (
+    pseudonym TEXT NOT NULL, model TEXT NOT NULL, stage TEXT NOT NULL, instances INTEGER NOT NULL,
+    changed REAL NOT NULL, attempts INTEGER NOT NULL, next_try REAL NOT NULL, reasons TEXT NOT NULL,
+    PRIMARY KEY (pseudonym, model)
+);
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of a study.
+
+    Attributes:
+        pseudonym: Stands for it in logs.
+        stage: One of `STAGES`.
+        attempts: How often it was tried in vain since it last changed.
+        next_try: When to try again, in seconds since 1970; 0 at once.
+        changed: When its number of instances was last seen to change, likewise.
+        reasons: Why its images were refused, or why the last attempt failed, one line each.
+    """
+
+    pseudonym: str
+    stage: str
+    attempts: int
+    next_try: float
+    changed: float
+    reasons: tuple[str, ...]
+
+    def is_due(self, *, settle_seconds: float) -> bool:
+        """Whether to handle it now: it has stopped arriving, and is neither answered nor to be left alone yet."""
+        now = time.time()
+        unanswered = self.stage in (WAITING, FAILING)
+        return unanswered and now >= self.next_try and now - self.changed >= settle_seconds
+
+
+class State:
+    """The state file of one gateway, for one model. Open it with `opened`."""
+
+    def __init__(self, database: sqlite3.Connection, model: str) -> None:
+        self._database, self._model = database, model
+        (self._key,) = database.execute("SELECT value FROM setting WHERE name = 'key'").fetchone()
+
+    def pseudonym(self, study_uid: str) -> str:
+        """What stands for a study here and in logs, 16 hexadecimal digits."""
+        return hashlib.blake2b(study_uid.encode(), key=self._key, digest_size=8).hexdigest()
+
+    def see(self, study_uid: str, *, instances: int) -> Record:
+        """Notes that the archive holds a study, and returns what is known of it.
+
+        One that held no film is looked at again when it grows; one that is answered stays so.
+        """
+        key = (self.pseudonym(study_uid), self._model)
+        with self._database:
+            self._database.execute(
+                "INSERT OR IGNORE INTO study VALUES (?, ?, ?, ?, ?, 0, 0, '[]')",
+                (*key, WAITING, instances, time.time()),
+            )
+            self._database.execute(
+                "UPDATE study SET instances = ?, changed = ?, stage = ?, attempts = 0, next_try = 0, reasons = '[]' "
+                "WHERE pseudonym = ? AND model = ? AND instances != ? AND stage != ?",
+                (instances, time.time(), WAITING, *key, instances, STORED),
+            )
+        record = self.find(study_uid)
+        if record is None:
+            raise RuntimeError("a study that was just noted is not there")
+        return record
+
+    def find(self, study_uid: str) -> Record | None:
+        """What is known of a study; None where it was never seen."""
+        row = self._database.execute(
+            "SELECT pseudonym, stage, attempts, next_try, changed, reasons FROM study "
+            "WHERE pseudonym = ? AND model = ?",
+            (self.pseudonym(study_uid), self._model),
+        ).fetchone()
+        if row is None:
+            return None
+        pseudonym, stage, attempts, next_try, changed, reasons = row
+        return Record(pseudonym, stage, attempts, next_try, changed, tuple(json.loads(reasons)))
+
+    def begin(self, record: Record) -> float:
+        """Notes an attempt before it is made, as one in vain, and returns in how many seconds the next is due.
+
+        So a study that ends the process, by its size or by a defect of a decoder, does not do so for ever.
+        """
+        delay = min(FIRST_RETRY * 2.0**record.attempts, LAST_RETRY) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
+        begun = replace(record, stage=FAILING, attempts=record.attempts + 1, next_try=time.time() + delay)
+        self.write(replace(begun, reasons=("the gateway ended while it worked on this study",)))
+        return delay
+
+    def write(self, record: Record) -> None:
+        """Notes what became of a study; all but when it changed."""
+        with self._database:
+            self._database.execute(
+                "UPDATE study SET stage = ?, attempts = ?, next_try = ?, reasons = ? WHERE pseudonym = ? AND model = ?",
+                (
+                    *(record.stage, record.attempts, record.next_try, json.dumps(record.reasons)),
+                    *(record.pseudonym, self._model),
+                ),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """How many studies are at each stage."""
+        rows = self._database.execute(
+            "SELECT stage, count(*) FROM study WHERE model = ? GROUP BY stage", (self._model,)
+        )
+        return dict.fromkeys(STAGES, 0) | dict(rows.fetchall())
+
+
+@contextlib.contextmanager
+def opened(path: Path | None, *, model: str) -> Iterator[State]:
+    """Opens a state file, and makes it where there is none, readable by its owner alone.
+
+    Args:
+        path: The file; None for a state that is forgotten at the end.
+        model: The fingerprint of the model whose answers it keeps.
+
+    Raises:
+        UserError: Where another gateway has it open, or it is no state file of this version.
+    """
+    if path is None:
+        with contextlib.closing(_connect(":memory:")) as database:
+            yield State(database, model)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.with_name(path.name + ".lock"))  # the system frees it however a process ends
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        raise UserError(f"only one gateway may use a state file, another uses {path}; name another --state") from error
+    try:
+        path.touch(mode=0o600)
+        with contextlib.closing(_connect(path)) as database:
+            yield State(database, model)
+    finally:
+        lock.release()
+
+
+def explain(path: Path, study_uid: str, *, model: str) -> tuple[str, Record | None]:
+    """What stands for a study in logs, and what is known of it; the gateway may be at work on the file.
+
+    Raises:
+        UserError: Where there is no such file.
+    """
+    if not path.is_file():
+        raise UserError(f"--state must be an existing file to explain from, received {path}")
+    with contextlib.closing(_connect(path)) as database:
+        state = State(database, model)
+        return state.pseudonym(study_uid), state.find(study_uid)
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(path)
+    try:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if version == tables == 0:
+            key = f"INSERT INTO setting VALUES ('key', x'{secrets.token_hex(32)}')"  # noqa: S608 -- hexadecimal digits
+            version = SCHEMA_VERSION
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(f"BEGIN; {_SCHEMA} {key}; PRAGMA user_version = {version}; COMMIT;")
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise UserError(f"{path} is not a state file of the gateway ({error}); name another --state") from error
+    if version != SCHEMA_VERSION:
+        database.close()
+        raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has {version}; name another --state")
+    return database
