@@ -16,7 +16,7 @@ from cxr_keras3.inference.inputs import Source
 from demo import examples, feedback, quality, study, worklist
 from demo.pages import page as template
 from demo.pages import static
-from demo.run import Run, banners
+from demo.run import REPORT, Run, banners
 from demo.server import DELETE_AFTER_SECONDS
 from demo.study import Study
 from demo.uploads import Uploads
@@ -51,6 +51,7 @@ def theme() -> gr.themes.Base:
         "button_secondary_background_fill_hover": "var(--chosen)",
         "button_secondary_text_color": "var(--ink)",
         "button_secondary_border_color": "var(--edge)",
+        "button_border_width": "1px",
         "checkbox_label_background_fill": "var(--paper)",
         "checkbox_label_background_fill_selected": "var(--chosen)",
         "checkbox_label_text_color_selected": "var(--ink)",
@@ -142,7 +143,7 @@ class _Desk:
         for prediction in worklist.score(self.run, found):
             predictions.append(prediction)
             progress((len(predictions), len(found)), desc="Reading", unit="films")
-        rows = [worklist.row(index, prediction) for index, prediction in enumerate(predictions)]
+        rows = [worklist.row(self.run, index, prediction) for index, prediction in enumerate(predictions)]
         table = {
             "rows": worklist.in_order(rows),
             "classes": list(self.run.class_names),
@@ -252,7 +253,7 @@ def build(runs: Sequence[Run], *, store: feedback.Store, uploads: Uploads) -> gr
         title="Chest X-ray reader", analytics_enabled=False, delete_cache=(SWEEP_SECONDS, DELETE_AFTER_SECONDS), fill_width=True
     ) as page:
         header = template("header.html").render(runs=runs, said=[(run.name, banners(run)) for run in runs])
-        gr.HTML(header, elem_id="header", js_on_load=static("header.js"))
+        _html(header, elem_id="header", js_on_load=static("header.js"))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Study", id="study"):
                 shown = _study_tab(desk)
@@ -271,17 +272,17 @@ def build(runs: Sequence[Run], *, store: feedback.Store, uploads: Uploads) -> gr
 def _study_tab(desk: _Desk) -> list[Any]:
     read = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
     with gr.Row(elem_classes="desk"):
-        with gr.Column(scale=7, min_width=320):
-            viewer = _viewer("viewer")
+        with gr.Column(scale=7, min_width=320, elem_classes="film-side"):
+            viewer = _script("viewer", elem_id="viewer")
         with gr.Column(scale=4, min_width=320, elem_classes="side"):
             file = gr.File(label=f"Film: {FILE_HINT}", type="filepath", height=112, elem_id="film-upload")
-            strip = gr.HTML(
+            strip = _html(
                 template("examples.html").render(films=[(name, study.data_uri_of_png(png)) for name, png in examples.films()]),
                 js_on_load=static("examples.js"),
             )
-            findings = gr.HTML(template("empty.html").render(), elem_id="findings")
-            with gr.Group(visible=False, elem_id="feedback") as form:
-                gr.HTML("<h3>Your reading</h3>")
+            findings = _html(template("empty.html").render(), elem_id="findings")
+            with gr.Column(visible=False, elem_id="feedback", variant="panel") as form:
+                _html("<h3>Your reading</h3>")
                 agree = gr.Button("Agree", elem_id="agree")
                 label = gr.Radio([(name.replace("_", " "), name) for name in desk.run.class_names], label="Or another label")
                 comment = gr.Textbox(
@@ -289,7 +290,7 @@ def _study_tab(desk: _Desk) -> list[Any]:
                 )
                 keep = gr.Checkbox(label="Keep the film too (as the model saw it, without header), to evaluate on", value=False)
                 save = gr.Button("Save this label", elem_id="save-label")
-                kept = gr.HTML("", elem_id="kept")
+                kept = _html("", elem_id="kept")
     shown = [viewer, findings, read, form, agree, label, comment, kept]
     reading: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "read", "show_progress": "hidden"}
     file.change(desk.open_upload, file, shown, **reading)
@@ -299,9 +300,19 @@ def _study_tab(desk: _Desk) -> list[Any]:
     return shown
 
 
-def _viewer(name: str) -> gr.HTML:
-    """The film viewer; all of it runs in the browser."""
-    return gr.HTML(None, elem_id=name, html_template=static("viewer.html"), js_on_load=static("viewer.js"), apply_default_css=False)
+def _html(value: str, *, js_on_load: str | None = None, **options: Any) -> gr.HTML:  # noqa: ANN401 -- for Gradio
+    """A piece of the page that templates made, in our style and not in Gradio's."""
+    return gr.HTML(value, js_on_load=js_on_load, apply_default_css=False, **options)
+
+
+def _script(name: str, **options: Any) -> gr.HTML:  # noqa: ANN401 -- for Gradio
+    """A piece of the page that a script draws from its value.
+
+    Its template must stay constant: Gradio fills a template in and then runs the outcome as a JavaScript template
+    literal, so a file name such as "${…}" in it would be run.
+    """
+    markup, code = static(f"{name}.html"), static(f"{name}.js")
+    return gr.HTML(None, html_template=markup, js_on_load=code, apply_default_css=False, **options)
 
 
 def _worklist_tab(desk: _Desk, tabs: gr.Tabs, shown: list[Any]) -> None:
@@ -313,14 +324,7 @@ def _worklist_tab(desk: _Desk, tabs: gr.Tabs, shown: list[Any]) -> None:
         height=128,
         elem_id="worklist-upload",
     )
-    table = gr.HTML(
-        None,
-        elem_id="worklist",
-        html_template=static("worklist.html"),
-        js_on_load=static("worklist.js"),
-        apply_default_css=False,
-        min_height=140,
-    )
+    table = _script("worklist", elem_id="worklist", min_height=140)
 
     def fill(files: list[str] | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008 -- Gradio's way
         return desk.fill_worklist(files, request, progress)
@@ -334,32 +338,31 @@ def _worklist_tab(desk: _Desk, tabs: gr.Tabs, shown: list[Any]) -> None:
 def _quality_tab(desk: _Desk, tab: gr.Tab) -> None:
     pages = []
     for run in desk.runs:
-        pages.append(gr.HTML("<p class='soft'>Drawing the figures …</p>", elem_classes="quality-page"))
-        card = quality.model_card(run)
-        with gr.Row(elem_classes="files"):
-            report = run.evaluation / "report.html"
+        pages.append(_html("<p class='soft'>Drawing the figures …</p>"))
+        report, card = run.evaluation / REPORT, quality.model_card(run)
+        with gr.Column(elem_classes="narrow"):
             if report.exists():
-                gr.DownloadButton("The full report", value=report, size="sm")
-        if card:
-            with gr.Accordion("Model card", open=False):
-                gr.Markdown(card, elem_classes="card-text")
+                gr.DownloadButton("Download the full report", value=report, size="sm")
+            if card:
+                with gr.Accordion("Model card", open=False):
+                    gr.Markdown(card)
 
     def labels_zip(_: object = None) -> dict[str, str]:  # Gradio marks functions, which methods do not let it
         return desk.labels_zip()
 
-    gr.HTML(template("labels.html").render(), js_on_load=static("labels.js"), server_functions=[labels_zip])
+    _html(template("labels.html").render(), js_on_load=static("labels.js"), server_functions=[labels_zip])
     tab.select(desk.quality, None, pages, api_visibility="private", show_progress="hidden")
 
 
 def _compare_tab(desk: _Desk) -> None:
     file = gr.File(label=f"Film: {FILE_HINT}", type="filepath", height=112, elem_id="compare-upload")
-    said = gr.HTML("", elem_id="agreement")
+    said = _html("", elem_id="agreement")
     outputs: list[Any] = []
     with gr.Row():
         for index, run in enumerate(desk.runs):
             with gr.Column(min_width=320):
-                gr.HTML(template("run_name.html").render(run=run))
-                outputs += [_viewer(f"compare-viewer-{index + 1}"), gr.HTML("")]
+                _html(template("run_name.html").render(run=run))
+                outputs += [_script("viewer", elem_id=f"compare-viewer-{index + 1}"), _html("")]
     file.change(
         desk.compare, file, [*outputs, said], api_visibility="private", concurrency_id="read", show_progress="hidden"
     )

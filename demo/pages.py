@@ -7,6 +7,7 @@ import jinja2
 from cxr_keras3 import __version__
 
 NOTICE = "Not a medical device. For research only; never decide on a patient's care by it."
+SPACE = "\N{NO-BREAK SPACE}"
 _STATIC = Path(__file__).parent / "static"
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("demo"),
@@ -30,8 +31,8 @@ def static(name: str) -> str:
 def percent(share: float) -> str:
     """A share as a reader wants it: "97.3 %"; the ends are kept apart from certainty."""
     if share > 0.999:
-        return "> 99.9 %"
-    return "< 0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+        return f">{SPACE}99.9{SPACE}%"
+    return f"<{SPACE}0.1{SPACE}%" if share < 0.001 else f"{100 * share:.1f}{SPACE}%"
 
 
 def interval(figure: dict[str, float | None], *, scale: float = 1.0, digits: int = 3) -> str:

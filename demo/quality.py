@@ -23,7 +23,7 @@ HEADLINES = {
 VERDICTS = {
     "PASS": "No rule of the audit was broken: it beats every floor and follows no cue outside the lungs that was tried.",
     "WARN": "The audit cannot clear it: what is listed here may explain a part of its figures without any disease.",
-    "FAIL": "It follows shortcuts: its figures do not show that it sees disease, and its answers must not be trusted.",
+    "FAIL": "By what is listed here its figures do not show that it sees disease; its answers must not be trusted.",
 }
 """What each verdict of the shortcut audit means to a reader."""
 FLOORS = {

@@ -70,7 +70,7 @@ def banners(run: Run) -> list[str]:
             f"Run python -m cxr_keras3.evaluate on the run {run.name}."
         )
     elif run.metrics["audit"]["verdict"] == "FAIL":
-        said.append("It failed its audit: it follows shortcuts in the pictures. See “How good is it?”.")
+        said.append("It failed its audit: its figures do not show that it sees disease. See “How good is it?”.")
     return said
 
 

@@ -117,10 +117,10 @@ def in_words(strength: npt.NDArray[np.uint8], name: str) -> str:
     vertical, horizontal = PLACES[0][row], PLACES[1][column]
     place = "centre" if (row, column) == (1, 1) else f"{vertical} {horizontal}"
     hot = float((strength >= largest / 2).mean())
-    relative = "" if largest > 250 else f", {largest / 255:.0%} of the strongest of all classes"
+    relative = "" if largest > 250 else f", {100 * largest / 255:.0f} % of the strongest of all classes"
     return (
         f"What speaks for {name} is strongest in the {place} of the picture{relative}; "
-        f"the outline encloses at least half of that, {hot:.0%} of the film."
+        f"the outline encloses at least half of that, {100 * hot:.0f} % of the film."
     )
 
 

@@ -75,10 +75,11 @@ def score(run: Run, found: Sequence[Source]) -> Iterator[Prediction]:
     return run.predictor.predict(found)
 
 
-def row(index: int, prediction: Prediction) -> dict[str, Any]:
-    """What the table shows of one film.
+def row(run: Run, index: int, prediction: Prediction) -> dict[str, Any]:
+    """What the table shows of one film; what holds for all films of a run stands above the table.
 
     Args:
+        run: The run that answered.
         index: The film's number in the worklist, by which the page asks for it.
         prediction: What the model says of it.
     """
@@ -92,7 +93,7 @@ def row(index: int, prediction: Prediction) -> dict[str, Any]:
         "probability": prediction.probabilities.get(prediction.label),
         "score": prediction.abnormal_score,
         "flag": prediction.flag,
-        "warnings": list(prediction.warnings),
+        "warnings": [each for each in prediction.warnings if each not in run.predictor.notices],
     }
 
 

@@ -3,7 +3,7 @@
 const find = (selector) => element.querySelector(selector);
 const stage = find(".stage"), pan = find(".pan"), film = find("canvas.film"), heat = find("canvas.heat");
 const INFERNO = ["#000004", "#1f0c48", "#550f6d", "#88226a", "#ba3655", "#e35933", "#f98e09", "#f9c932", "#fcffa4"];
-const START = { opacity: 60, level: 128, width: 256 };
+const START = { opacity: 45, level: 128, width: 256 };
 const view = { ...START, scale: 1, x: 0, y: 0, invert: false, chosen: "", hidden: false };
 let study = null, grey = null;
 
@@ -231,11 +231,10 @@ function show(value) {
   const picture = new Image();
   picture.onload = () => {
     if (study !== value) return; // another film came meanwhile
-    const { width, height } = picture, longest = Math.max(width, height);
+    const { width, height } = picture;
     Object.assign(film, { width, height });
     Object.assign(heat, { width: 768, height: 768 });
-    pan.style.aspectRatio = `${width} / ${height}`;
-    pan.style.width = `${(100 * width) / longest}%`;
+    pan.style.setProperty("--ratio", width / height);
     film.setAttribute("aria-label", study.alt);
     const context = film.getContext("2d", { willReadFrequently: true });
     context.drawImage(picture, 0, 0);

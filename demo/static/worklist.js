@@ -5,8 +5,8 @@ const order = { by: "score", down: true };
 let list = { rows: [], classes: [], csv: "" };
 
 function percent(share) {
-  if (share > 0.999) return "> 99.9 %";
-  return share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
+  if (share > 0.999) return ">\u00a099.9\u00a0%";
+  return share < 0.001 ? "<\u00a00.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`;
 }
 
 function cell(row, text, kind) {
