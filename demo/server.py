@@ -1,8 +1,12 @@
 """The web server: the page on FastAPI and uvicorn, with limits, headers and a place to ask whether it lives."""
 
+import logging
 import os
+import signal
 import socket
+import sys
 import tempfile
+import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -170,19 +174,44 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve(served: Application, *, listening: socket.socket, say: Callable[[str], None]) -> None:
-    """Serves until interrupted.
+    """Serves until interrupted or told to end.
 
-    Logs hold errors only: requests name files, and files are named after patients.
+    Logs hold no requests and of errors only where in the code they arose: requests and messages name files, and files
+    are named after patients.
     """
     import uvicorn  # noqa: PLC0415 -- --help answers without it
 
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Frames("%(levelname)s: %(name)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
+    traceback.print_exc = _print_frames  # Gradio's way to log
+    signal.signal(signal.SIGTERM, _end)  # uvicorn sends it again when it has ended; uploads must go first
     settings = uvicorn.Config(
-        served,
-        log_level="error",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=3,
+        served, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
     )
     host, port = listening.getsockname()[:2]
     say(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}")
     uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
+
+
+def _frames(error: BaseException | None) -> str:
+    """Where an exception arose and of what kind it is, without its message."""
+    if error is None:
+        return ""
+    lines = traceback.format_list(traceback.extract_tb(error.__traceback__))
+    return f"{''.join(lines)}{type(error).__name__} (its message is left out, it may name a patient)\n"
+
+
+def _print_frames(*_: object, **__: object) -> None:
+    sys.stderr.write(_frames(sys.exc_info()[1]))
+
+
+class _Frames(logging.Formatter):
+    """Formats exceptions by `_frames`."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 -- logging's own
+        return _frames(ei[1])

@@ -21,11 +21,13 @@ class Served:
         address: Where it listens.
         process: The number of its process.
         log: The file of all that it writes.
+        uploads: The folder of uploads.
     """
 
     address: str
     process: int
     log: Path
+    uploads: Path
 
 
 @contextmanager
@@ -38,12 +40,14 @@ def served(run: Path, *arguments: str | Path, **environment: str) -> Iterator[Se
             server = subprocess.Popen(
                 [str(part) for part in command],
                 cwd=ROOT,
-                env=os.environ | environment,
+                env=os.environ | {"TMPDIR": folder} | environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
         try:
-            yield Served(_address(server, log), server.pid, log)
+            address = _address(server, log)
+            (uploads,) = Path(environment.get("TMPDIR", folder)).glob("cxr_keras3-demo-*")
+            yield Served(address, server.pid, log, uploads)
         finally:
             server.terminate()
             server.wait(timeout=30)

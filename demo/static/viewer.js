@@ -17,7 +17,7 @@ function drawFilm() {
   if (!grey) return;
   const context = film.getContext("2d"), picture = context.createImageData(film.width, film.height);
   const table = Uint8ClampedArray.from({ length: 256 }, (_, value) => {
-    const seen = ((value - view.level) / view.width + 0.5) * 255;
+    const seen = ((value - (view.level - 0.5)) / (view.width - 1) + 0.5) * 255; // DICOM PS3.3 C.11.2.1.2.1
     return view.invert ? 255 - seen : seen;
   });
   for (let i = 0, j = 0; i < grey.length; i++, j += 4) {
