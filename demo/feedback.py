@@ -109,7 +109,9 @@ class Store:
                 marks = ", ".join("?" * len(fields(Answer)))
                 connection.execute(f"INSERT INTO answers ({names}) VALUES ({marks})", astuple(answer))  # noqa: S608 -- our own names
         except (OSError, sqlite3.OperationalError) as error:
-            raise UserError(f"the answer could not be kept ({error}); start the demo with another --feedback") from error
+            raise UserError(
+                f"the answer could not be kept ({error}); start the demo with another --feedback"
+            ) from error
         return answer
 
     def answers(self) -> list[Answer]:
@@ -119,7 +121,8 @@ class Store:
         names = ", ".join(field.name for field in fields(Answer))
         with self._connection() as connection:
             rows = connection.execute(f"SELECT {names} FROM answers ORDER BY id").fetchall()  # noqa: S608 -- see above
-        return [Answer(*row[:5], bool(row[5]), row[6], bool(row[7])) for row in rows]
+        flags = ("agrees", "kept")  # SQLite has no truth values
+        return [Answer(**dict(row) | {name: bool(row[name]) for name in flags}) for row in rows]
 
     def film(self, sha256: str) -> Path:
         """Where the kept film of a file is, or would be."""
@@ -131,6 +134,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self.folder / DATABASE, timeout=30)
         try:
+            connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             with connection:
@@ -189,7 +193,7 @@ def export(store: Store, output: Path, *, archive: Path | None = None) -> int:
 
 def _found(archive: Path, wanted: set[str]) -> dict[str, str]:
     files = sorted(path for path in archive.rglob("*") if path.is_file())
-    found = {}
+    found: dict[str, str] = {}
     for path in progress.track(files, description="comparing hashes"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,7 @@ HEADLINES = {
     "expected_calibration_error": "Calibration error",
 }
 VERDICTS = {
-    "PASS": "No rule of the audit was broken: it beats every floor and follows no cue outside the lungs that was tried.",
+    "PASS": "No rule of the audit was broken: it beats every floor and follows no cue that was tried.",
     "WARN": "The audit cannot clear it: what is listed here may explain a part of its figures without any disease.",
     "FAIL": "By what is listed here its figures do not show that it sees disease; its answers must not be trusted.",
 }
@@ -104,7 +104,10 @@ def _confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[di
     rows = []
     for name, counts in zip(names, matrix, strict=True):
         total = max(1, sum(counts))
-        cells = [{"count": count, "share": count / total, "right": names[index] == name} for index, count in enumerate(counts)]
+        cells = [
+            {"count": count, "share": count / total, "right": names[index] == name}
+            for index, count in enumerate(counts)
+        ]
         rows.append({"name": name, "cells": cells})
     return rows
 

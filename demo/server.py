@@ -95,7 +95,11 @@ def _headers(given: list[tuple[bytes, bytes]], *, asset: bool) -> list[tuple[byt
 
 async def _refuse(send: Send) -> None:
     text = f"A request may have {MAX_REQUEST_BYTES // 2**20} MiB, this one has more: send fewer files.".encode()
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(text)).encode()), (b"connection", b"close")]
+    headers = [
+        (b"content-type", b"text/plain"),
+        (b"content-length", str(len(text)).encode()),
+        (b"connection", b"close"),
+    ]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": text})
 
@@ -124,10 +128,10 @@ def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Appl
     import gradio as gr  # noqa: PLC0415
     from gradio import processing_utils  # noqa: PLC0415
 
-    from demo import app as layout  # noqa: PLC0415
+    from demo import theme  # noqa: PLC0415
 
     # Gradio would fetch any address that a client names in place of a file.
-    processing_utils.async_ssrf_protected_download = _fetch_nothing  # type: ignore[assignment]
+    processing_utils.async_ssrf_protected_download = _fetch_nothing
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False)
     # Only `launch` sets this. Without it Gradio takes any file of this machine for an upload.
     page.has_launched = True
@@ -150,8 +154,8 @@ def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Appl
         footer_links=["api"],
         ssr_mode=False,
         pwa=False,
-        theme=layout.theme(),
-        head=layout.head(),
+        theme=theme.theme(),
+        head=theme.head(),
     )
     return Guard(mounted)
 

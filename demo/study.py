@@ -80,7 +80,7 @@ def viewer(study: Study) -> dict[str, Any]:
         "alt": f"Chest film {prediction.file}" if study.pixels is not None else "",
         "side": MAP_SIDE,
         "maps": [
-            {"name": name, "bytes": base64.b64encode(values).decode(), "words": in_words(values, name)}
+            {"name": name, "bytes": base64.b64encode(values.tobytes()).decode(), "words": in_words(values, name)}
             for name, values in strength.items()
         ],
         "chosen": prediction.label,

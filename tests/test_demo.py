@@ -97,7 +97,8 @@ def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Study) -> 
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "words"), [(0, 0, "upper left"), (50, 50, "centre"), (95, 50, "lower centre"), (40, 90, "middle right")]
+    ("row", "column", "words"),
+    [(0, 0, "upper left"), (50, 50, "centre"), (95, 50, "lower centre"), (40, 90, "middle right")],
 )
 def test_a_map_is_told_in_words(row: int, column: int, words: str) -> None:
     strength = np.zeros((study.MAP_SIDE, study.MAP_SIDE), np.uint8)
@@ -115,15 +116,20 @@ def test_a_large_film_is_shown_undistorted_and_reduced(served: Run) -> None:
 @pytest.mark.parametrize(
     ("sensitivity", "specificity", "words"),
     [
-        (0.953, 0.8, "Flags 95 of 100 abnormal films; 1 in 5 normal films is flagged too (100 films of the test split)."),
-        (1.0, 0.14, "Flags 100 of 100 abnormal films; 86 of 100 normal films are flagged too (100 films of the test split)."),
-        (0.9, 1.0, "Flags 90 of 100 abnormal films; fewer than 1 in 200 normal films is flagged too (100 films of the test split)."),
-        (None, 0.8, "What a flag is worth is not known: the run was evaluated on films of one kind only."),
+        (0.953, 0.8, "Flags 95 of 100 abnormal films; 1 in 5 normal films is flagged too"),
+        (1.0, 0.14, "Flags 100 of 100 abnormal films; 86 of 100 normal films are flagged too"),
+        (0.9, 1.0, "Flags 90 of 100 abnormal films; fewer than 1 in 200 normal films is flagged too"),
     ],
 )
-def test_the_operating_point_in_words(sensitivity: float | None, specificity: float, words: str) -> None:
+def test_the_operating_point_in_words(sensitivity: float, specificity: float, words: str) -> None:
     triage = {"sensitivity": {"value": sensitivity}, "specificity": {"value": specificity}}
-    assert study.operating_point({"triage": triage, "images": 100, "split": "test"}) == words
+    said = study.operating_point({"triage": triage, "images": 100, "split": "test"})
+    assert said == f"{words} (100 films of the test split)."
+
+
+def test_the_operating_point_of_films_of_one_kind_is_not_known() -> None:
+    triage = {"sensitivity": {"value": 0.9}, "specificity": {"value": None}}
+    assert "is not known" in study.operating_point({"triage": triage, "images": 100, "split": "test"})
 
 
 def test_findings_carry_answer_flag_set_and_operating_point(served: Run, read: Study) -> None:
@@ -315,7 +321,7 @@ def test_a_film_is_kept_only_where_it_was_allowed(tmp_path: Path, read: Study) -
     store = feedback.Store(tmp_path / "feedback", LABELS)
     store.add(sha256=read.digest, model="m", predicted="COVID", label="COVID")
     assert not (tmp_path / "feedback" / feedback.FILMS).exists()
-    assert store.answers()[0].kept is False
+    assert not store.answers()[0].kept
 
 
 def test_many_writers_lose_no_answer(tmp_path: Path) -> None:
@@ -386,7 +392,14 @@ def contrast(first: str, second: str) -> float:
     return (bright + 0.05) / (dim + 0.05)
 
 
-TEXT = [("ink", "paper"), ("ink", "panel"), ("ink", "chosen"), ("soft", "paper"), ("soft", "panel"), ("accent", "paper")]
+TEXT = [
+    ("ink", "paper"),
+    ("ink", "panel"),
+    ("ink", "chosen"),
+    ("soft", "paper"),
+    ("soft", "panel"),
+    ("accent", "paper"),
+]
 TEXT += [("accent", "panel"), ("on-accent", "accent"), ("on-accent", "accent-strong"), ("good", "panel")]
 TEXT += [(text, f"{kind}-paper") for kind in ("warn", "stop", "good") for text in (kind, "ink", "soft")]
 TEXT += [("warn", "paper"), ("stop", "paper"), ("good", "paper")]
@@ -413,7 +426,16 @@ def test_the_page_s_own_colour_map_is_inferno() -> None:
 
 
 def test_files_of_the_page_name_no_other_server() -> None:
-    for name in ("style.css", "viewer.js", "worklist.js", "header.js", "labels.js", "examples.js", "viewer.html", "worklist.html"):
+    for name in (
+        "style.css",
+        "viewer.js",
+        "worklist.js",
+        "header.js",
+        "labels.js",
+        "examples.js",
+        "viewer.html",
+        "worklist.html",
+    ):
         assert re.findall(r"https?://|//[a-z]+\.", pages.static(name)) == [], name
     for name in ("viewer.html", "worklist.html"):  # Gradio runs templates as JavaScript
         assert not re.search(r"[`$]|\{\{", pages.static(name)), name

@@ -255,7 +255,10 @@ def test_two_models_are_compared(open_page, film: Path) -> None:
 
 def test_dark_and_light(open_page) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
-    for scheme, colour, other in (("dark", "rgb(11, 12, 13)", "rgb(244, 245, 245)"), ("light", "rgb(244, 245, 245)", "rgb(11, 12, 13)")):
+    for scheme, colour, other in (
+        ("dark", "rgb(11, 12, 13)", "rgb(244, 245, 245)"),
+        ("light", "rgb(244, 245, 245)", "rgb(11, 12, 13)"),
+    ):
         page = open_page(scheme=scheme)
         assert page.evaluate(background) == colour
         page.locator("button.theme").click()

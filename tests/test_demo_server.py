@@ -58,7 +58,9 @@ def join_queue(demo: Served, client: Client, path: str, **more: object) -> str:
     return "\n".join(said)
 
 
-def test_the_api_gives_what_predict_gives(client: Client, film: Path, demo_run: Path, tmp_path: Path, run_python) -> None:
+def test_the_api_gives_what_predict_gives(
+    client: Client, film: Path, demo_run: Path, tmp_path: Path, run_python
+) -> None:
     answered = client.predict(handle_file(film), api_name="/predict")
     done = run_python("-m", "cxr_keras3.predict", "--model", demo_run, film, "--output", tmp_path / "out.jsonl")
     assert done.returncode == 0, done.stderr
@@ -80,7 +82,9 @@ def test_a_worklist_over_the_api_keeps_order_and_names_the_corrupt(client: Clien
             archive.write(file, file.name)
         archive.writestr("torn.png", files[0].read_bytes()[:200])
     records = client.predict([handle_file(tmp_path / "films.zip")], api_name="/worklist")
-    assert [record["file"] for record in records] == [f"films.zip/{name}" for name in [*(f.name for f in files), "torn.png"]]
+    assert [record["file"] for record in records] == [
+        f"films.zip/{name}" for name in [*(f.name for f in files), "torn.png"]
+    ]
     assert "damaged" in records[-1]["reject_reason"]
 
 
@@ -189,7 +193,7 @@ def test_messages_and_logs_name_no_folder_and_no_patient(
     with pytest.raises(AppError) as failure:
         client.predict([handle_file(tmp_path / "Secret-Patient.zip")], api_name="/worklist")
     assert "cannot be opened as a zip archive" in str(failure.value)
-    assert "/tmp" not in str(failure.value)
+    assert str(demo.uploads) not in str(failure.value)
     client.predict(handle_file(film), api_name="/predict")
     log = demo.log.read_text()
     assert "Secret" not in log
@@ -209,7 +213,8 @@ def test_hostile_names_come_back_as_text(client: Client, tmp_path: Path, film: P
 
 
 def test_with_a_user_only_health_answers_strangers(demo_run: Path, film: Path) -> None:
-    with served(demo_run, "--user", "reader", CXR_DEMO_PASSWORD="a long one") as guarded:
+    environment = {"CXR_DEMO_PASSWORD": "a long one"}
+    with served(demo_run, "--user", "reader", **environment) as guarded:
         assert alive(guarded)
         assert httpx.get(f"{guarded.address}/config").status_code == 401
         files = {"files": ("film.png", film.read_bytes())}
