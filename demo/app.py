@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from demo import examples, feedback, quality, study, worklist
+from demo import feedback, quality, worklist
 from demo.desk import Desk
 from demo.pages import page as template
 from demo.pages import static
@@ -37,7 +37,7 @@ def build(runs: Sequence[Run], *, store: feedback.Store, uploads: Uploads) -> gr
         _html(header, elem_id="header", js_on_load=static("header.js"))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Study", id="study"):
-                shown = _study_tab(desk)
+                shown, strip = _study_tab(desk)
             with gr.Tab("Worklist", id="worklist"):
                 _worklist_tab(desk, tabs, shown)
             with gr.Tab("How good is it?", id="quality") as tab:
@@ -46,23 +46,20 @@ def build(runs: Sequence[Run], *, store: feedback.Store, uploads: Uploads) -> gr
                 with gr.Tab("Compare", id="compare"):
                     _compare_tab(desk)
         _interfaces(desk)
+        page.load(desk.examples, None, strip, api_visibility="private", show_progress="hidden")
         page.unload(desk.end)
     return page
 
 
-def _study_tab(desk: Desk) -> list[Any]:
+def _study_tab(desk: Desk) -> tuple[list[Any], gr.HTML]:
+    """Returns what a read film changes, and the strip of examples, which are drawn when the page is opened."""
     read = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
     with gr.Row(elem_classes="desk"):
         with gr.Column(scale=7, min_width=320, elem_classes="film-side"):
             viewer = _script("viewer", elem_id="viewer")
         with gr.Column(scale=4, min_width=320, elem_classes="side"):
             file = gr.File(label=f"Film: {FILE_HINT}", type="filepath", height=112, elem_id="film-upload")
-            strip = _html(
-                template("examples.html").render(
-                    films=[(name, study.data_uri_of_png(png)) for name, png in examples.films()]
-                ),
-                js_on_load=static("examples.js"),
-            )
+            strip = _html("", js_on_load=static("examples.js"), min_height=58)
             findings = _html(template("empty.html").render(), elem_id="findings")
             with gr.Column(visible=False, elem_id="feedback", variant="panel") as form:
                 _html("<h3>Your reading</h3>")
@@ -84,7 +81,7 @@ def _study_tab(desk: Desk) -> list[Any]:
     strip.example(desk.open_example, None, shown, **reading)
     agree.click(desk.agree, [read, comment, keep], kept, api_visibility="private")
     save.click(desk.answer, [read, label, comment, keep], kept, api_visibility="private")
-    return shown
+    return shown, strip
 
 
 def _html(value: str, *, js_on_load: str | None = None, **options: Any) -> gr.HTML:  # noqa: ANN401 -- for Gradio

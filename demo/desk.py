@@ -1,11 +1,11 @@
 """What answers the page's events: uploads become answers, and mistakes messages. What is said is made elsewhere."""
 
 import base64
+import dataclasses
 import io
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Desk:
         return (
             study.viewer(read) | {"files": files},
             study.findings(self.run, read),
-            read,
+            dataclasses.replace(read, pixels=None),  # a session keeps the answer, not the film
             gr.update(visible=read.pixels is not None),
             gr.update(value=f"Agree: {label.replace('_', ' ')}", visible=bool(label)),
             None,
@@ -53,6 +53,11 @@ class Desk:
     def open_upload(self, file: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Reads an uploaded film."""
         return self._nothing() if file is None else self.shown(self._read(self.run, file, request))
+
+    def examples(self) -> str:
+        """The strip of examples."""
+        films = [(name, study.data_uri_of_png(png)) for name, png in examples.films()]
+        return template("examples.html").render(films=films)
 
     def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """Reads an example."""
@@ -151,13 +156,13 @@ class Desk:
     def api_feedback(self, sha256: str, label: str, predicted: str, comment: str) -> dict[str, Any]:
         """Keeps a reader's label for a film that /predict answered, named by its sha256."""
         with _Messages():
-            return asdict(
+            return dataclasses.asdict(
                 self._store.add(sha256=sha256, model=self.run.name, predicted=predicted, label=label, comment=comment)
             )
 
     def api_answers(self) -> list[dict[str, Any]]:
         """All answers that readers gave, the oldest first."""
-        return [asdict(answer) for answer in self._store.answers()]
+        return [dataclasses.asdict(answer) for answer in self._store.answers()]
 
     def end(self, request: gr.Request) -> None:
         """Deletes the uploads of a session that ended."""

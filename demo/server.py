@@ -21,6 +21,8 @@ QUEUE_LENGTH = 200
 """Requests that may wait; a further one is told to come back later."""
 AT_ONCE = 4
 """Single films scored at once; they share the processor's cores. Of worklists there is one at a time."""
+SESSIONS = 256
+"""Sessions remembered, each call by a program being one; Gradio keeps some 90 kB for each, and by default 10,000."""
 DELETE_AFTER_SECONDS = 3600
 """Age at which an upload is deleted whose session has not ended; those of ended sessions go at once."""
 UPLOAD_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
@@ -133,6 +135,7 @@ def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Appl
     # Gradio would fetch any address that a client names in place of a file.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
     page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False)
+    page.state_session_capacity = SESSIONS
     # Only `launch` sets this. Without it Gradio takes any file of this machine for an upload.
     page.has_launched = True
     server = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)

@@ -17,6 +17,12 @@ LIGHT_MODULES = (
     "cxr_keras3.artifact",
     "cxr_keras3.images",
     "demo.__main__",
+    "demo.feedback",
+    "demo.quality",
+    "demo.run",
+    "demo.server",
+    "demo.study",
+    "demo.worklist",
     "tfds_cxr.database",
     "tfds_cxr.phantom",
 )
@@ -26,6 +32,7 @@ COMMANDS = (
     "cxr_keras3.predict",
     "cxr_keras3.export",
     "demo",
+    "demo.feedback",
     "tfds_cxr.phantom",
     "tfds_cxr.report",
 )
