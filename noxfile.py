@@ -57,13 +57,11 @@ def quickstart(session: nox.Session) -> None:
 
 
 def _install_chromium(session: nox.Session) -> None:
-    """Installs Debian's Chromium for the browser tests where it is missing and may be had; they are skipped otherwise."""
+    """Installs Debian's Chromium for the browser tests where it is missing and may be had; else they are skipped."""
     if shutil.which("chromium") or not shutil.which("apt-get") or os.geteuid() != 0:
         return
-    session.run("apt-get", "update", "-q", external=True, success_codes=[0, 100])
-    session.run(
-        "apt-get", "install", "-y", "-q", "--no-install-recommends", "chromium", external=True, success_codes=[0, 100]
-    )
+    for command in ("apt-get update -q", "apt-get install -y -q --no-install-recommends chromium"):
+        session.run(*command.split(), external=True, success_codes=[0, 100])  # 100: apt could not
 
 
 @nox.session(default=False)

@@ -25,6 +25,9 @@ SESSIONS = 256
 """Sessions remembered, each call by a program being one; Gradio keeps some 90 kB for each, and by default 10,000."""
 DELETE_AFTER_SECONDS = 3600
 """Age at which an upload is deleted whose session has not ended; those of ended sessions go at once."""
+STATUS_SECONDS = 10.0
+"""Between messages on the place in the queue. Gradio keeps them until they are read, and by default tells everyone who
+waits whenever an answer is ready: for a client that reads none they would pile up."""
 UPLOAD_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 
 HEADERS = {
@@ -134,7 +137,9 @@ def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Appl
 
     # Gradio would fetch any address that a client names in place of a file.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
-    page.queue(max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False)
+    page.queue(
+        status_update_rate=STATUS_SECONDS, max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False
+    )
     page.state_session_capacity = SESSIONS
     # Only `launch` sets this. Without it Gradio takes any file of this machine for an upload.
     page.has_launched = True
