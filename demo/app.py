@@ -10,10 +10,10 @@ from demo.desk import Desk
 from demo.pages import page as template
 from demo.pages import static
 from demo.run import REPORT, Run, banners
-from demo.server import DELETE_AFTER_SECONDS
+from demo.server import DELETE_AFTER_SECONDS, MAX_UPLOAD_BYTES
 from demo.uploads import Uploads
 
-FILE_HINT = "PNG, JPEG, TIFF, WebP or DICOM, up to 100 MiB"
+FILE_HINT = f"PNG, JPEG, TIFF, WebP or DICOM, up to {MAX_UPLOAD_BYTES // 2**20} MiB"
 SWEEP_SECONDS = 300
 
 
