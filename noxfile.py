@@ -108,7 +108,7 @@ def typecheck(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
     _install(session, "dev")
-    _run(session, "python -m build --outdir dist")
+    _run(session, "python -m build --quiet --outdir dist")
 
 
 @nox.session
