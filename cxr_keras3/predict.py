@@ -92,7 +92,7 @@ def _score(
 ) -> Iterator["Prediction"]:
     """Scores with a progress bar, and draws the heat maps."""
     from cxr_keras3.inference import heat_maps as drawing  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.inference.predictor import BATCH_SIZE  # noqa: PLC0415
+    from cxr_keras3.inference.batches import BATCH_SIZE  # noqa: PLC0415
 
     if heat_maps:
         heat_maps.mkdir(parents=True, exist_ok=True)
