@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from cxr_keras3 import artifact, progress
+from cxr_keras3 import artifact
 from cxr_keras3.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -146,7 +146,6 @@ def of_run(
         logits, labels, class_names=class_names, sensitivity=SENSITIVITY if sensitivity is None else sensitivity
     )
     save(fitted, path)
-    progress.say(f"calibration: {path}")
     return fitted
 
 

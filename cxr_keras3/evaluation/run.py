@@ -112,7 +112,9 @@ def _write(
     page = report.render(results, manifest, examples=examples, outputs=outputs, probabilities=probabilities)
     (output_dir / REPORT).write_text(page, encoding="utf-8")
     if results["split"] == "test":
-        (run_dir / artifact.MODEL_CARD).write_text(report.model_card(results, manifest), encoding="utf-8")
+        folder = artifact.results_dir(run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / artifact.MODEL_CARD).write_text(report.model_card(results, manifest), encoding="utf-8")
 
 
 def _errors(examples: data.Split, outputs: Outputs, calibrated: Calibration) -> dict[str, Any]:

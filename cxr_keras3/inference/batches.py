@@ -8,9 +8,7 @@ import numpy.typing as npt
 
 from cxr_keras3 import progress
 from cxr_keras3.inference.outputs import FEATURES, MAPS, PROBABILITIES, Outputs
-from cxr_keras3.inference.runtimes import Runtime
-
-BATCH_SIZE = 16
+from cxr_keras3.inference.runtimes import BATCH_SIZE, Runtime
 
 
 def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Outputs:

@@ -14,10 +14,10 @@ from cxr_keras3 import __version__, artifact, calibration, gate, images
 from cxr_keras3.concurrency import map_ahead
 from cxr_keras3.errors import UserError
 from cxr_keras3.inference import runtimes
-from cxr_keras3.inference.batches import BATCH_SIZE
 from cxr_keras3.inference.inputs import Source
 from cxr_keras3.inference.outputs import Outputs
 from cxr_keras3.inference.records import Prediction
+from cxr_keras3.inference.runtimes import BATCH_SIZE
 
 _DECODED_AHEAD = 8  # beyond a batch, so that decoding goes on while the runtime computes
 NORMAL = calibration.NORMAL

@@ -19,6 +19,8 @@ RuntimeName = Literal["openvino", "jax", "tensorflow", "torch"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 Precision = Literal["float32", "bfloat16"]
 OPENVINO_MODEL = "model.xml"
+BATCH_SIZE = 16
+"""Images computed at a time; a runtime compiles each size anew."""
 
 Images = npt.NDArray[np.uint8]
 
