@@ -1,0 +1,161 @@
+"""The work as Ray Data runs it: decoding in tasks, the model in actors, writing in tasks, with Ray's back-pressure.
+
+A row of the dataset is a whole piece of some hundred films and not a film: so a piece is never divided, its
+answers go into one part of the output, and whatever Ray does again after a loss is written to the same place.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from cxr_keras3 import inference
+from cxr_keras3.bulk import tables
+from cxr_keras3.bulk.bundle import Bundle
+from cxr_keras3.bulk.listing import Film
+from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
+from cxr_keras3.errors import UserError
+from cxr_keras3.images import ImageError
+from cxr_keras3.inference import runtimes
+from cxr_keras3.inference.inputs import Source
+
+FILMS_PER_PART = 128
+_ATTEMPTS = 4  # of a piece whose store does not answer
+_ACTOR_CPUS = 0.5  # less than a task's, so that a core decodes while a model waits
+_WRITER_CPUS = 0.1  # waits for the disk
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Films whose answers make one part of the output."""
+
+    part: str
+    films: Sequence[Film]
+
+
+@dataclass(frozen=True)
+class Count:
+    """What became of a piece."""
+
+    scored: int
+    refused: int
+
+
+def pieces(films: Sequence[Film], *, done: set[str], size: int = FILMS_PER_PART) -> list[Piece]:
+    """What is still to do, cut where the list of all films has its cuts, so that a part keeps its name."""
+    found = []
+    for start in range(0, len(films), size):
+        missing = tuple(film for film in films[start : start + size] if film.name not in done)
+        if missing:
+            found.append(Piece(tables.part_name([film.name for film in missing]), missing))
+    return found
+
+
+def run(
+    work: Sequence[Piece], *, bundle: Bundle, runtime: str, gpus: int, root: str, class_names: Sequence[str]
+) -> Iterator[Count]:
+    """Scores pieces on the cluster that Ray is connected to, and counts them as they are written.
+
+    Args:
+        work: From `pieces`; at least one.
+        bundle: The run.
+        runtime: One of `inference.runtimes.RUNTIMES`.
+        gpus: GPUs of the cluster, each of which gets an actor; 0 computes on the cores.
+        root: Where the tables are.
+        class_names: In the order of their columns.
+
+    Raises:
+        UserError: Where a machine cannot load the model or does not see the inputs, or a store does not answer.
+    """
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False  # the command has its own
+    context.retried_map_errors, context.max_map_retries = [STORE_SILENT], _ATTEMPTS - 1
+    most = gpus or max(1, int(ray.cluster_resources()["CPU"]))
+    resources = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
+    dataset = (
+        ray.data.from_items([{"piece": piece} for piece in work], override_num_blocks=len(work))
+        .map(_decode, num_cpus=1)
+        .map(
+            _Scorer,
+            fn_constructor_kwargs={"bundle": ray.put(bundle), "runtime": runtime, "on_gpu": gpus > 0},
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            **resources,
+        )
+        .map(partial(_write, root=root, class_names=tuple(class_names)), num_cpus=_WRITER_CPUS)
+    )
+    try:
+        for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
+            for scored, refused in zip(batch["scored"], batch["refused"], strict=True):
+                yield Count(int(scored), int(refused))
+    except ray.exceptions.RayError as error:
+        # Of what a worker raised, Ray hands on the text.
+        _, found, message = str(error).rpartition(f"{UserError.__module__}.{UserError.__qualname__}: ")
+        if found:
+            raise UserError(message.splitlines()[0]) from error
+        raise
+
+
+def _decode(row: Row) -> Row:
+    piece: Piece = row["piece"]
+    return {"part": piece.part, "decoded": _Whole(tuple(decode(film) for film in piece.films))}
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Keeps Ray from taking a piece apart into columns."""
+
+    items: tuple[Any, ...]
+
+
+class _Scorer:
+    """An actor: the model, loaded once."""
+
+    def __init__(self, *, bundle: Any, runtime: str, on_gpu: bool) -> None:  # noqa: ANN401 -- a reference of Ray's
+        self._folder = tempfile.TemporaryDirectory()  # OpenVINO reads it when the first batch comes
+        run_dir = Path(self._folder.name)
+        ray.get(bundle).unpack(run_dir)
+        self._predictor = inference.load(run_dir, runtime=runtime)
+        if on_gpu and runtime == "jax":
+            _require_gpu()
+
+    def __call__(self, row: Row) -> Row:
+        films: tuple[Decoded, ...] = row["decoded"].items
+        sources = [Source(film.name, _content(film)) for film in films]
+        records = []
+        for film, prediction in zip(films, self._predictor.predict(sources), strict=True):
+            known = replace(
+                prediction,
+                warnings=(*film.warnings, *prediction.warnings),
+                sop_instance_uid=film.sop_instance_uid,
+            )
+            records.append({"key": film.key or None, **known.record()})
+        return {"part": row["part"], "records": _Whole(tuple(records))}
+
+
+def _content(film: Decoded) -> Any:  # noqa: ANN401 -- what a source may hold
+    """The canonical pixels, or what raises the reason why there are none, so that the predictor words the refusal."""
+    if film.pixels is not None:
+        return film.pixels
+
+    def refuse() -> bytes:
+        raise ImageError(film.reason)
+
+    return refuse
+
+
+def _require_gpu() -> None:
+    import jax  # noqa: PLC0415 -- only where it computes
+
+    if jax.default_backend() == "cpu":
+        raise UserError("JAX must find the GPU that Ray gave it, it finds none; python -m pip install 'cxr_keras3[gpu]'")
+
+
+def _write(row: Row, *, root: str, class_names: tuple[str, ...]) -> Row:
+    scored, refused = tables.write(root, row["part"], row["records"].items, class_names=class_names)
+    return {"scored": scored, "refused": refused}
