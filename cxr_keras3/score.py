@@ -6,7 +6,6 @@ Example: python -m cxr_keras3.score --model runs/first films/ shards/*.tar s3://
 """
 
 import argparse
-import logging
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -31,6 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     """Scores what the output lacks; returns 3 where some files could not be scored."""
     options = _parse(arguments)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray reports to its makers
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else this process repeats what is in Ray's log files
     try:
         import ray  # noqa: F401, PLC0415 -- --help answers without it
     except ImportError as error:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
         gpus = 0 if runtime == "openvino" else gpus
         packed = bundle.pack(run_dir, runtime)
         origin = tables.Origin(tables.SCHEMA_VERSION, manifest.name, packed.fingerprint, runtime, __version__)
-        progress.say(f"model: {run_dir}, {runtime} on {f'{gpus} GPUs' if gpus else f'{cpus} cores'}")
+        progress.say(f"model: {run_dir}, {runtime}, Ray with {cpus} task slots and {gpus} GPUs")
         with tables.claimed(root, origin):
             done = tables.done(root).names()
             if work := pipeline.pieces(films, done=done):
@@ -104,7 +104,6 @@ def _cluster(address: str) -> Iterator[tuple[int, int]]:
         ray.init(address=address, **settings)
     except (ConnectionError, ValueError) as error:
         raise UserError(f"--address must be that of a running Ray cluster, received {address} ({error})") from error
-    logging.getLogger("ray.data").setLevel("CRITICAL")  # the plan of execution, and errors that are raised as well
     try:
         found = ray.cluster_resources()
         cpus = int(found.get("CPU", 0))

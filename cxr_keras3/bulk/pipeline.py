@@ -4,6 +4,7 @@ A row of the dataset is a whole piece of some hundred films and not a film: so a
 answers go into one part of the output, and whatever Ray does again after a loss is written to the same place.
 """
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -74,6 +75,7 @@ def run(
         UserError: Where a machine cannot load the model or does not see the inputs, or a store does not answer.
     """
     context = ray.data.DataContext.get_current()
+    logging.getLogger("ray.data").setLevel("CRITICAL")  # it tells its plans, and errors that are raised as well
     context.enable_progress_bars = False  # the command has its own
     context.retried_map_errors, context.max_map_retries = [STORE_SILENT], _ATTEMPTS - 1
     most = gpus or max(1, int(ray.cluster_resources()["CPU"]))

@@ -1,0 +1,154 @@
+"""Bulk scoring on a Ray cluster of three nodes, one of which is killed half-way, against one process.
+
+Draws films, broken files among them, or takes those of a folder. Scores them with `python -m cxr_keras3.score` on three
+Ray nodes of this machine, kills one when half the films have their row, and checks that the tables hold each film once,
+with the answer that a single process gives to the last bit. Then runs the same command again, which must write nothing.
+With --scaling it also scores everything on one core and on two, and prints the ratio of the rates. A rate is taken
+from the first part of the output to the last, so that starting Ray and loading the model are not in it.
+
+Example: python -m benchmarks.bulk_scoring --films 20000 --scaling
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.dataset
+
+from cxr_keras3 import inference, score
+from cxr_keras3.bulk import tables
+from cxr_keras3.inference import inputs
+from tests import drawn_run
+
+NODES = 3
+POLL_SECONDS = 0.2
+BROKEN_EVERY = 50  # one file in so many
+
+
+def draw(folder: Path, count: int) -> Path:
+    """Writes films, and some files that are none."""
+    for film in drawn_run.write_films(folder, count)[::BROKEN_EVERY]:
+        film.write_bytes(b"no film")
+    return folder
+
+
+def rows(output: Path) -> dict[str, dict[str, Any]]:
+    """The rows of both tables by file name; no name may have two."""
+    found = {}
+    for table in (tables.SCORED, tables.REJECTS):
+        if (output / table).exists():
+            for row in pyarrow.dataset.dataset(output / table, format="parquet").to_table().to_pylist():
+                if row["file"] in found:
+                    sys.exit(f"{row['file']} has two rows")
+                found[row["file"]] = row
+    return found
+
+
+def expected(films: Path, run_dir: Path) -> dict[str, dict[str, Any]]:
+    """What one process says of the films."""
+    predictor = inference.load(run_dir)
+    records = (prediction.record() for prediction in predictor.predict(inputs.sources([films])))
+    return {record["file"]: record for record in records}
+
+
+def differences(found: dict[str, dict[str, Any]], right: dict[str, dict[str, Any]]) -> list[str]:
+    """What is wrong with the rows, in words; nothing where all is well."""
+    wrong = [f"{name} has no row" for name in right.keys() - found.keys()]
+    wrong += [f"{name} is no film of these" for name in found.keys() - right.keys()]
+    for name in right.keys() & found.keys():
+        row, record = found[name], dict(right[name])
+        probabilities = record.pop("probabilities")
+        known = {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+        if "accepted" not in row:  # of the rejects
+            known = {key: known[key] for key in tables.REJECT_COLUMNS if key != "key"}
+        wrong += [f"{name}: {key} is {row[key]!r}" for key, value in (known | probabilities).items() if row[key] != value]
+    return wrong
+
+
+@contextmanager
+def cluster_losing_a_node(output: Path, count: int) -> Iterator[tuple[str, list[float]]]:
+    """Three nodes; one is killed when half of `count` films are written. Gives the address and when that was."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    from ray.cluster_utils import Cluster  # noqa: PLC0415 -- reads the environment
+
+    settings = {"num_cpus": 1, "object_store_memory": 200_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={**settings, "include_dashboard": False})
+    nodes = [cluster.add_node(**settings) for _ in range(NODES - 1)]
+    killed: list[float] = []
+    stop = threading.Event()
+
+    def kill() -> None:
+        while not stop.wait(POLL_SECONDS):
+            if (output / tables.RUN).exists() and len(tables.done(str(output)).names()) * 2 >= count:
+                cluster.remove_node(nodes[0], allow_graceful=False)
+                killed.append(time.monotonic())
+                return
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield cluster.address, killed
+    finally:
+        stop.set()
+        killer.join()
+        cluster.shutdown()
+
+
+def rate(films: Path, run_dir: Path, output: Path, *, cores: int) -> float:
+    """Films a second on so many cores, by the times of the output's parts."""
+    chosen = sorted(os.sched_getaffinity(0))[:cores]
+    subprocess.run(
+        [sys.executable, "-m", "cxr_keras3.score", films, "--model", run_dir, "--output", output],
+        check=False,  # 3 where some films are refused; the rows are counted below
+        preexec_fn=lambda: os.sched_setaffinity(0, chosen),  # noqa: PLW1509 -- no thread is running
+    )
+    parts = sorted((output / tables.SCORED).iterdir(), key=lambda part: part.stat().st_mtime)
+    later = sum(pyarrow.dataset.dataset(part, format="parquet").count_rows() for part in parts[1:])
+    return later / (parts[-1].stat().st_mtime - parts[0].stat().st_mtime)
+
+
+def main() -> None:
+    """Runs the trial, prints what it found, and ends with 1 where something is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=int, default=20_000, help="how many to draw (default: 20000)")
+    parser.add_argument("--images", type=Path, help="a folder of films to take instead")
+    parser.add_argument("--model", type=Path, help="run folder exported to OpenVINO; a small drawn graph when left out")
+    parser.add_argument("--scaling", action="store_true", help="measure one core against two as well")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        films = options.images or draw(folder / "films", options.films)
+        run_dir = options.model or drawn_run.write(folder / "run")
+        right = expected(films, run_dir)
+        output = folder / "output"
+        command = [str(films), "--model", str(run_dir), "--output", str(output)]
+        started = time.monotonic()
+        with cluster_losing_a_node(output, len(right)) as (address, killed):
+            score.main([*command, "--address", address])
+            ended = time.monotonic()
+        if not killed:
+            sys.exit("all was done before a node could be killed; take more films")
+        print(f"{len(right)} films, {ended - started:.1f} s; a node was killed {ended - killed[0]:.1f} s before the end")
+        wrong = differences(rows(output), right)
+        print("\n".join(wrong[:20]) or "every film has one row, equal to that of a single process")
+        parts = {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}
+        score.main(command)
+        if parts != {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}:
+            wrong.append("the second command wrote something")
+            print(wrong[-1])
+        if options.scaling:
+            rates = [rate(films, run_dir, folder / f"{cores}-cores", cores=cores) for cores in (1, 2)]
+            print(f"one core {rates[0]:.3g} films/s, two {rates[1]:.3g}, ratio {rates[1] / rates[0]:.2f}")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
