@@ -56,6 +56,14 @@ def quickstart(session: nox.Session) -> None:
     session.log(f"The run: {run}   Its report: {run / 'evaluation' / 'report.html'}   Serve it: python -m nox -s demo")
 
 
+def _install_chromium(session: nox.Session) -> None:
+    """Installs Debian's Chromium for the browser tests where it is missing and may be had; else they are skipped."""
+    if shutil.which("chromium") or not shutil.which("apt-get") or os.geteuid() != 0:
+        return
+    for command in ("apt-get update -q", "apt-get install -y -q --no-install-recommends chromium"):
+        session.run(*command.split(), external=True, success_codes=[0, 100])  # 100: apt could not
+
+
 @nox.session(default=False)
 def demo(session: nox.Session) -> None:
     """Serve the web page on the quickstart's model, or on another: nox -s demo -- --model RUN."""
@@ -67,6 +75,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, one process a backend: all on JAX, what Keras computes on TensorFlow as well."""
     _install(session, "dev")
+    _install_chromium(session)
     _run(session, "python -m pytest", *session.posargs, KERAS_BACKEND="jax")
     if not session.posargs:
         _run(session, "python -m pytest tests/test_classifier.py tests/test_training.py", KERAS_BACKEND="tensorflow")
@@ -99,7 +108,7 @@ def typecheck(session: nox.Session) -> None:
 def build(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
     _install(session, "dev")
-    _run(session, "python -m build --outdir dist")
+    _run(session, "python -m build --quiet --outdir dist")
 
 
 @nox.session

@@ -64,6 +64,6 @@ PRESETS: Mapping[str, Preset] = {
             label_smoothing=0.0,
         ),
         "A small network trained from nothing on synthetic images, to see every part at work in minutes: "
-        "nox -s quickstart. Expect an accuracy of about two thirds, where chance gives one quarter.",
+        "nox -s quickstart. Expect an accuracy of about 0.8, where chance gives one quarter.",
     ),
 }

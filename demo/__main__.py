@@ -1,6 +1,11 @@
-"""Serves a web page that scores chest X-rays, on this machine only unless told otherwise.
+"""Serves a web page that reads chest X-rays, on this machine only unless told otherwise.
 
-Example: python -m demo --model runs/first
+  python -m demo                                        the latest run in runs/
+  python -m demo --model runs/first --model runs/second two runs, to compare on the same film
+  CXR_DEMO_PASSWORD=… python -m demo --user reader      asks for user and password
+
+Not a medical device: for research only. A file may have 100 MiB, a worklist 1000 films, and 200 requests may wait.
+Uploads are deleted when the page is closed, at the latest after an hour. Nothing is loaded from the internet.
 """
 
 import argparse
@@ -9,37 +14,76 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import run_command
+from cxr_keras3.errors import UserError, run_command
+
+PASSWORD_VARIABLE = "CXR_DEMO_PASSWORD"  # noqa: S105 -- the variable's name
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Loads the run and serves the page until interrupted."""
+    """Loads the runs and serves the page until interrupted."""
+    options = _parse(arguments)
+    login = _login(options.user)
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+
+    folders = options.model or [artifact.latest_run()]
+    for folder in folders:
+        artifact.load_manifest(folder)
+    from demo import feedback, run, server  # noqa: PLC0415
+
+    listening = server.listen(options.host, options.port)
+    runs = [run.load(folder, runtime=options.runtime) for folder in folders]
+    for each in runs:
+        progress.say(f"model: {each.folder}, {each.predictor.description}")
+        for sentence in run.banners(each):
+            progress.say(f"note: {sentence}")
+    if options.host not in LOOPBACK and login is None:
+        progress.say(f"note: whoever reaches {options.host} can use the page; --user asks for a password")
+    with server.upload_folder() as folder:
+        server.prepare_environment(Path(folder))
+        from demo import app, uploads  # noqa: PLC0415 -- imports Gradio
+
+        store = feedback.Store(options.feedback or folders[0] / "feedback", runs[0].class_names)
+        page = app.build(runs, store=store, uploads=uploads.Uploads(Path(folder)))
+        served = server.application(page, model=runs[0].name, login=login)
+        server.serve(served, listening=listening, say=progress.say)
+    return 0
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=7860, help="default: 7860")
-    parser.add_argument(
+    add = parser.add_argument
+    add(
+        "--model",
+        type=Path,
+        action="append",
+        metavar="RUN",
+        help="run folder; the latest in runs/ when left out; twice to compare two",
+    )
+    add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add("--port", type=int, default=7860, help="default: 7860")
+    add("--user", help=f"ask for this user and the password in ${PASSWORD_VARIABLE}")
+    add("--feedback", type=Path, metavar="DIR", help="where readers' answers are kept (default: RUN/feedback)")
+    add(
         "--runtime",
         choices=("openvino", *_backend.BACKENDS),
         help="what computes; openvino where RUN is exported to it, else Keras on jax",
     )
     options = parser.parse_args(arguments)
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    if options.model and len(options.model) > 2:
+        raise UserError(f"one run is served or two are compared, received {len(options.model)}; name at most two")
+    return options
 
-    run_dir = options.model or artifact.latest_run()
-    artifact.load_manifest(run_dir)
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
-    from cxr_keras3 import inference  # noqa: PLC0415 -- --help answers without it
 
-    progress.say(f"model: {run_dir}")
-    predictor = inference.load(run_dir, runtime=options.runtime)
-    progress.say(predictor.description)
-    from demo import app  # noqa: PLC0415
-
-    app.launch(predictor, host=options.host, port=options.port)
-    return 0
+def _login(user: str | None) -> tuple[str, str] | None:
+    if user is None:
+        return None
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if not password:
+        raise UserError(f"--user needs a password in the environment variable {PASSWORD_VARIABLE}, it is empty; set it")
+    return user, password
 
 
 if __name__ == "__main__":

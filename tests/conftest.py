@@ -10,12 +10,13 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="cxr_keras3_cache")  # co
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cxr_keras3.config import TrainingConfig
+from tests import demo_server
 from tfds_cxr import phantom
 
 ROOT = Path(__file__).parent.parent
@@ -85,6 +86,30 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def film(database_dir: Path) -> Path:
     """One synthetic film."""
     return database_dir / "COVID-19_Radiography_Dataset" / "COVID" / "images" / "COVID-phantom-1.png"
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn run with an evaluation and a gate that knows phantoms; a second one lies beside it as `other`."""
+    import numpy as np
+
+    from tests import drawn_run
+    from tfds_cxr.labels import LABELS
+
+    folder = tmp_path_factory.mktemp("demo") / "drawn"
+    films = np.stack([phantom.draw(LABELS[index % 4], seed=3, index=index)[0] for index in range(48)])[..., np.newaxis]
+    for each in (folder, folder.with_name("other")):
+        drawn_run.write(each, synthetic=True)
+        drawn_run.write_evaluation(each, synthetic=True)
+        drawn_run.write_gate(each, films)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(demo_run: Path) -> Iterator[demo_server.Served]:
+    """`python -m demo` on two drawn runs, as a user starts it."""
+    with demo_server.served(demo_run, "--model", demo_run.with_name("other")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,17 @@
 """A run folder with a small OpenVINO graph in place of a trained one: known truth, and no Keras."""
 
+import csv
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from cxr_keras3 import artifact, calibration
+from cxr_keras3 import artifact, calibration, gate
 from cxr_keras3.inference import parity, runtimes
+from demo import quality
 from tfds_cxr.labels import LABELS
 
 WEIGHTS = np.array([[3.0, 1.0, -2.0, 0.5]], dtype=np.float32)  # one feature to four logits
@@ -79,3 +82,64 @@ def write_films(folder: Path, count: int) -> list[Path]:
         files.append(folder / f"{index:03d}.png")
         Image.fromarray((noise + index * 200 // max(count, 1)).astype(np.uint8)).save(files[-1])
     return files
+
+
+def write_evaluation(folder: Path, *, verdict: str = "WARN", synthetic: bool = False) -> dict[str, Any]:
+    """Writes an evaluation with known figures beside a drawn run: 100 films, 90 of which it gets right."""
+    evaluation = folder / artifact.EVALUATION
+    evaluation.mkdir()
+    labels = np.repeat(np.arange(4), 25)
+    probabilities = np.full((100, 4), 0.1) + 0.6 * np.eye(4)[(labels + (np.arange(100) % 10 == 0)) % 4]
+    answers = probabilities.argmax(axis=1)
+    matrix = [[int(((labels == row) & (answers == column)).sum()) for column in range(4)] for row in range(4)]
+    headlines = dict.fromkeys((*quality.HEADLINES, "macro_f1", "brier", "log_loss"), figure(0.9))
+    results = {
+        "schema_version": 2,
+        "run": folder.name,
+        "split": "test",
+        "images": 100,
+        "groups": 80,
+        "synthetic": synthetic,
+        **headlines,
+        "by_class": {name: {"auroc": figure(0.95)} for name in LABELS},
+        "confusion_matrix": matrix,
+        "calibration": {
+            "temperature": 2.0,
+            **{when: {"expected_calibration_error": figure(0.05)} for when in ("before", "after")},
+        },
+        "triage": {
+            "sensitivity_aimed_at": 0.95,
+            "threshold": 0.5,
+            "sensitivity": figure(0.953),
+            "specificity": figure(0.8),
+            "by_prevalence": {
+                share: dict.fromkeys(
+                    ("positive_predictive_value", "negative_predictive_value", "abnormal_missed_per_thousand"),
+                    figure(0.7),
+                )
+                for share in ("0.1", "0.5")
+            },
+        },
+        "floors": {"thumbnail": figure(0.7), "border_only": figure(0.6)},
+        "audit": {"verdict": verdict, "reasons": [{"level": "WARN", "rule": "confounded", "text": "a <reason>"}]},
+    }
+    (evaluation / artifact.METRICS).write_text(json.dumps(results))
+    with (evaluation / "predictions.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image_id", "label", *LABELS])
+        for index, row in enumerate(probabilities):
+            writer.writerow([index, LABELS[labels[index]], *(f"{value:.6f}" for value in row)])
+    (evaluation / "report.html").write_text("<p>the report")
+    (folder / artifact.MODEL_CARD).write_text("---\nlicense: other\n---\n\n# The model card\n")
+    return results
+
+
+def figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.04, "high": value + 0.04}
+
+
+def write_gate(folder: Path, films: np.ndarray) -> None:
+    """Fits the gate of a drawn run to films, uint8 (N, 299, 299, 1)."""
+    runtime = runtimes.load(folder, "openvino", temperature=2.0)
+    features = runtime.start(films)().features
+    gate.save(gate.fit(features, features, images_train=films), folder / artifact.GATE)

@@ -17,6 +17,12 @@ LIGHT_MODULES = (
     "cxr_keras3.artifact",
     "cxr_keras3.images",
     "demo.__main__",
+    "demo.feedback",
+    "demo.quality",
+    "demo.run",
+    "demo.server",
+    "demo.study",
+    "demo.worklist",
     "tfds_cxr.database",
     "tfds_cxr.phantom",
 )
@@ -27,6 +33,7 @@ COMMANDS = (
     "cxr_keras3.export",
     "cxr_keras3.pacs",
     "demo",
+    "demo.feedback",
     "tfds_cxr.phantom",
     "tfds_cxr.report",
 )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3.errors import UserError
-from cxr_keras3.images import MAX_FILE_BYTES, ImageError
+from cxr_keras3.images import MAX_FILE_BYTES, Film, ImageError
 
 MAX_ARCHIVE_ENTRIES = 1_000_000
 """Most files read from one zip: it lists them all in memory, some 500 bytes each, when it is opened."""
@@ -25,11 +25,12 @@ class Source:
 
     Attributes:
         name: What its answer is filed under.
-        content: Its path; its bytes, or what gives them and may raise `ImageError`; or its pixels.
+        content: Its path; its bytes, or what gives them and may raise `ImageError`; its pixels; or the film that
+            `images.decode` made of it.
     """
 
     name: str
-    content: Path | bytes | Callable[[], bytes] | npt.NDArray[np.uint8]
+    content: Path | bytes | Callable[[], bytes] | npt.NDArray[np.uint8] | Film
 
 
 def sources(inputs: Sequence[Path]) -> list[Source]:

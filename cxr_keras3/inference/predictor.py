@@ -190,7 +190,13 @@ def _decode(source: Source) -> _Decoded:
     if isinstance(content, np.ndarray):
         return _Decoded(source.name, images.canonical(content.squeeze(-1) if content.ndim == 3 else content))
     try:
-        film = images.decode(content() if callable(content) else content)
+        film = _film(content)
     except images.ImageError as error:
         return _Decoded(source.name, None, reason=str(error))
     return _Decoded(source.name, images.canonical(film.pixels), film.warnings, film.sop_instance_uid or "")
+
+
+def _film(content: Path | bytes | Callable[[], bytes] | images.Film) -> images.Film:
+    if isinstance(content, images.Film):
+        return content
+    return images.decode(content() if callable(content) else content)

@@ -1,0 +1,89 @@
+"""A run as the page needs it: what scores, what its evaluation found, and what must be said of it everywhere."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cxr_keras3 import artifact
+from cxr_keras3.errors import UserError
+from cxr_keras3.inference import Predictor
+from cxr_keras3.inference import load as load_predictor
+
+METRICS_SCHEMA_VERSION = 2
+"""Of docs/metrics-schema.md. `cxr_keras3.evaluation` states it too, but importing that starts Keras."""
+PREDICTIONS, REPORT = "predictions.csv", "report.html"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A loaded run.
+
+    Attributes:
+        folder: The run folder.
+        predictor: Scores films.
+        metrics: What `evaluation/metrics.json` says of the test split; None where the run was never evaluated.
+    """
+
+    folder: Path
+    predictor: Predictor
+    metrics: Mapping[str, Any] | None
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.predictor.manifest.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the manifest."""
+        return self.predictor.manifest.class_names
+
+    @property
+    def evaluation(self) -> Path:
+        """The folder of the run's evaluation."""
+        return self.folder / artifact.EVALUATION
+
+
+def load(folder: Path, *, runtime: str | None) -> Run:
+    """Loads a run to serve.
+
+    Args:
+        folder: The run folder.
+        runtime: What computes, see `cxr_keras3.inference.load`.
+
+    Raises:
+        UserError: Where the folder is no finished run, or its evaluation is damaged or of another version.
+    """
+    return Run(folder, load_predictor(folder, runtime=runtime), _read_metrics(folder))
+
+
+def banners(run: Run) -> list[str]:
+    """What a visitor must know before reading any answer of this run, a sentence each; most runs have none."""
+    said = []
+    if run.predictor.manifest.data["synthetic"]:
+        said.append("Trained on synthetic images: what it says of a real film means nothing.")
+    if run.metrics is None:
+        said.append(
+            "Never evaluated: nothing is known of how often it is right. "
+            f"Run python -m cxr_keras3.evaluate on the run {run.name}."
+        )
+    elif run.metrics["audit"]["verdict"] == "FAIL":
+        said.append("It failed its audit: its figures do not show that it sees disease. See “How good is it?”.")
+    return said
+
+
+def _read_metrics(folder: Path) -> Mapping[str, Any] | None:
+    path = folder / artifact.EVALUATION / artifact.METRICS
+    if not path.exists():
+        return None
+    remedy = f"run python -m cxr_keras3.evaluate {folder}"
+    try:
+        metrics: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        version = metrics["schema_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not an evaluation ({type(error).__name__}: {error}); {remedy}") from error
+    if version != METRICS_SCHEMA_VERSION:
+        raise UserError(f"{path} must have schema version {METRICS_SCHEMA_VERSION}, it has {version}; {remedy}")
+    return metrics

@@ -1,0 +1,229 @@
+"""The web server: the page on FastAPI and uvicorn, with limits, headers and a place to ask whether it lives."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+from cxr_keras3.errors import UserError
+
+MAX_UPLOAD_BYTES = 100 * 2**20
+"""Largest file taken, a zip archive included."""
+MAX_REQUEST_BYTES = 512 * 2**20
+"""Largest request taken: the browser sends all files of a worklist in one."""
+QUEUE_LENGTH = 200
+"""Requests that may wait; a further one is told to come back later."""
+AT_ONCE = 4
+"""Single films scored at once; they share the processor's cores. Of worklists there is one at a time."""
+SESSIONS = 256
+"""Sessions remembered, each call by a program being one; Gradio keeps some 90 kB for each, and by default 10,000."""
+DELETE_AFTER_SECONDS = 3600
+"""Age at which an upload is deleted whose session has not ended; those of ended sessions go at once."""
+STATUS_SECONDS = 10.0
+"""Between messages on the place in the queue. Gradio keeps them until they are read, and by default tells everyone who
+waits whenever an answer is ready: for a client that reads none they would pile up."""
+UPLOAD_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
+
+HEADERS = {
+    # Gradio evaluates its templates, hence 'unsafe-eval'; nothing is loaded from elsewhere, nor may frame the page.
+    "content-security-policy": (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+
+class TooLargeError(Exception):
+    """A request's body grew beyond `MAX_REQUEST_BYTES`."""
+
+
+class Guard:
+    """Sets the headers of every answer and cuts off requests that are too large, whatever length they claim."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answers one request, as ASGI asks."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        claimed = dict(scope["headers"]).get(b"content-length", b"0")
+        if not claimed.isdigit() or int(claimed) > MAX_REQUEST_BYTES:
+            await _refuse(send)
+            return
+        received, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_REQUEST_BYTES:
+                raise TooLargeError
+            return message
+
+        async def with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = _headers(message["headers"], asset="/assets/" in scope["path"])
+            await send(message)
+
+        try:
+            await self._application(scope, counted, with_headers)
+        except TooLargeError:
+            if not started:
+                await _refuse(send)
+
+
+def _headers(given: list[tuple[bytes, bytes]], *, asset: bool) -> list[tuple[bytes, bytes]]:
+    """An answer's headers with ours; the page's own scripts, named after their hash, may be kept by the browser."""
+    ours = {name: value for name, value in HEADERS.items() if not (asset and name == "cache-control")}
+    kept = [(name, value) for name, value in given if name.decode("latin-1").lower() not in ours]
+    return kept + [(name.encode(), value.encode()) for name, value in ours.items()]
+
+
+async def _refuse(send: Send) -> None:
+    text = f"A request may have {MAX_REQUEST_BYTES // 2**20} MiB, this one has more: send fewer files.".encode()
+    headers = [
+        (b"content-type", b"text/plain"),
+        (b"content-length", str(len(text)).encode()),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": text})
+
+
+def prepare_environment(folder: Path) -> None:
+    """Settings that Gradio reads when it is imported: no telemetry, uploads in a folder of ours."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ[UPLOAD_FOLDER_VARIABLE] = str(folder)
+
+
+def upload_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for uploads that only this user may read and that goes when the server ends."""
+    return tempfile.TemporaryDirectory(prefix="cxr_keras3-demo-")
+
+
+def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Application:  # noqa: ANN401 -- Gradio's Blocks
+    """The page as an ASGI application.
+
+    Args:
+        page: From `demo.app.build`.
+        model: What /healthz names.
+        login: User and password that the page asks for; None for none. /healthz asks for none.
+    """
+    import fastapi  # noqa: PLC0415 -- --help answers without it
+    import gradio as gr  # noqa: PLC0415
+    from gradio import processing_utils  # noqa: PLC0415
+
+    from demo import theme  # noqa: PLC0415
+
+    # Gradio would fetch any address that a client names in place of a file.
+    processing_utils.async_ssrf_protected_download = _fetch_nothing
+    page.queue(
+        status_update_rate=STATUS_SECONDS, max_size=QUEUE_LENGTH, default_concurrency_limit=AT_ONCE, api_open=False
+    )
+    page.state_session_capacity = SESSIONS
+    # Only `launch` sets this. Without it Gradio takes any file of this machine for an upload.
+    page.has_launched = True
+    server = fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @server.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok", "model": model}
+
+    mounted = gr.mount_gradio_app(
+        server,
+        page,
+        path="/",
+        auth=login,
+        auth_message="Chest X-ray reader",
+        show_error=False,
+        max_file_size=MAX_UPLOAD_BYTES,
+        enable_monitoring=False,
+        run_history=False,
+        footer_links=["api"],
+        ssr_mode=False,
+        pwa=False,
+        theme=theme.theme(),
+        head=theme.head(),
+    )
+    return Guard(mounted)
+
+
+async def _fetch_nothing(*_: object, **__: object) -> str:
+    raise ValueError("films are uploaded; this server fetches nothing")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Takes the address, before anything is loaded that would be for nothing.
+
+    Raises:
+        UserError: Where it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise UserError(f"cannot listen on {host}, port {port} ({error.strerror}); choose another --port") from error
+
+
+def serve(served: Application, *, listening: socket.socket, say: Callable[[str], None]) -> None:
+    """Serves until interrupted or told to end.
+
+    Logs hold no requests and of errors only where in the code they arose: requests and messages name files, and files
+    are named after patients.
+    """
+    import uvicorn  # noqa: PLC0415 -- --help answers without it
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Frames("%(levelname)s: %(name)s"))
+    logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
+    traceback.print_exc = _print_frames  # Gradio's way to log
+    signal.signal(signal.SIGTERM, _end)  # uvicorn sends it again when it has ended; uploads must go first
+    settings = uvicorn.Config(
+        served, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+    )
+    host, port = listening.getsockname()[:2]
+    say(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}")
+    uvicorn.Server(settings).run(sockets=[listening])
+
+
+def _end(*_: object) -> None:
+    sys.exit(0)
+
+
+def _frames(error: BaseException | None) -> str:
+    """Where an exception arose and of what kind it is, without its message."""
+    if error is None:
+        return ""
+    lines = traceback.format_list(traceback.extract_tb(error.__traceback__))
+    return f"{''.join(lines)}{type(error).__name__} (its message is left out, it may name a patient)\n"
+
+
+def _print_frames(*_: object, **__: object) -> None:
+    sys.stderr.write(_frames(sys.exc_info()[1]))
+
+
+class _Frames(logging.Formatter):
+    """Formats exceptions by `_frames`."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802 -- logging's own
+        return _frames(ei[1])

@@ -1,0 +1,219 @@
+"""One film: what the model says of it and what a reader is shown. Pure functions, without Gradio."""
+
+import base64
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cxr_keras3 import images
+from cxr_keras3.inference import Prediction, heat_maps
+from cxr_keras3.inference.inputs import Source
+from demo.pages import page
+from demo.run import Run
+
+DISPLAY_SIDE = 1024
+"""Longest side, in pixels, of a film on the page: what a screen shows, and a tenth of a second to send."""
+MAP_SIDE = 96
+"""Height and width of an activation map on the page; the model's own have some 7 x 7 cells."""
+PLACES = (("upper", "middle", "lower"), ("left", "centre", "right"))
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One film and the answer to it.
+
+    Attributes:
+        prediction: The answer; its `file` is the bare name.
+        digest: SHA-256 of the file, in hexadecimal.
+        pixels: uint8 (height, width), the whole film; None where it could not be read.
+    """
+
+    prediction: Prediction
+    digest: str
+    pixels: npt.NDArray[np.uint8] | None
+
+    def record(self) -> dict[str, Any]:
+        """The answer as JSON can hold it, with the file's hash."""
+        return self.prediction.record() | {"sha256": self.digest}
+
+
+def read(run: Run, name: str, content: bytes) -> Study:
+    """Scores one file.
+
+    Args:
+        run: The run that answers.
+        name: What the file is called.
+        content: Its bytes.
+    """
+    film = _decoded(content)
+    source = Source(name, content if film is None else film)
+    (prediction,) = run.predictor.predict([source], batch_size=1)
+    return Study(prediction, hashlib.sha256(content).hexdigest(), None if film is None else film.pixels)
+
+
+def _decoded(content: bytes) -> images.Film | None:
+    try:
+        return images.decode(content)
+    except images.ImageError:  # the predictor words the refusal
+        return None
+
+
+def viewer(study: Study) -> dict[str, Any]:
+    """What the viewer in the browser needs: the film, and the activation maps, all at once.
+
+    Returns:
+        `film`, a PNG as a data URI, or None where the file could not be read; `alt`, the picture in words; `maps`,
+        for each class its strength (0 to 255, `side` x `side` bytes in base64) and where it lies in words;
+        `chosen`, the class shown first; `files`, the result to download, as JSON and as a page.
+    """
+    prediction = study.prediction
+    strength = strengths(prediction)
+    return {
+        "film": None if study.pixels is None else data_uri(_reduced(study.pixels)),
+        "alt": f"Chest film {prediction.file}" if study.pixels is not None else "",
+        "side": MAP_SIDE,
+        "maps": [
+            {"name": name, "bytes": base64.b64encode(values.tobytes()).decode(), "words": in_words(values, name)}
+            for name, values in strength.items()
+        ],
+        "chosen": prediction.label,
+        "model": prediction.model,
+    }
+
+
+def strengths(prediction: Prediction) -> dict[str, npt.NDArray[np.uint8]]:
+    """How much each place speaks for each class, from 0 to 255 for the most that any place does for any class.
+
+    One scale for all classes, so that the map of an improbable class stays faint. What speaks against a class is
+    left out, as in `cxr_keras3.inference.heat_maps`.
+
+    Returns:
+        Class name to uint8 (`MAP_SIDE`, `MAP_SIDE`); empty where the film was not accepted.
+    """
+    if prediction.activation_maps is None:
+        return {}
+    size = (MAP_SIDE, MAP_SIDE)
+    positive = {
+        name: np.maximum(np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)), 0.0)
+        for name, cells in prediction.activation_maps.items()
+    }
+    largest = max(1e-6, *(float(values.max()) for values in positive.values()))
+    return {name: np.rint(255.0 * values / largest).astype(np.uint8) for name, values in positive.items()}
+
+
+def in_words(strength: npt.NDArray[np.uint8], name: str) -> str:
+    """Where a map lies, for those who cannot see it and as a check for those who can."""
+    largest = int(strength.max())
+    if largest < 8:
+        return f"Nothing on this film speaks for {name} to speak of."
+    row, column = (3 * int(index) // MAP_SIDE for index in np.unravel_index(strength.argmax(), strength.shape))
+    vertical, horizontal = PLACES[0][row], PLACES[1][column]
+    place = "centre" if (row, column) == (1, 1) else f"{vertical} {horizontal}"
+    hot = float((strength >= largest / 2).mean())
+    relative = "" if largest > 250 else f", {100 * largest / 255:.0f} % of the strongest of all classes"
+    return (
+        f"What speaks for {name} is strongest in the {place} of the picture{relative}; "
+        f"the outline encloses at least half of that, {100 * hot:.0f} % of the film."
+    )
+
+
+def operating_point(metrics: Mapping[str, Any] | None) -> str:
+    """What a flag is worth, in words, from the run's own figures on its test split."""
+    if metrics is None:
+        return "How many abnormal films it flags is not known: the run was never evaluated."
+    triage = metrics["triage"]
+    sensitivity, specificity = triage["sensitivity"]["value"], triage["specificity"]["value"]
+    if sensitivity is None or specificity is None:
+        return "What a flag is worth is not known: the run was evaluated on films of one kind only."
+    return (
+        f"Flags {100 * sensitivity:.0f} of 100 abnormal films; {_one_in(1 - specificity)} flagged too "
+        f"({metrics['images']} films of the {metrics['split']} split)."
+    )
+
+
+def _one_in(share: float) -> str:
+    """A share of normal films in plain words, for example "1 in 5 normal films is"."""
+    if share < 0.005:
+        return "fewer than 1 in 200 normal films is"
+    if share > 0.4:
+        return f"{100 * share:.0f} of 100 normal films are"
+    return f"1 in {1 / share:.0f} normal films is"
+
+
+def findings(run: Run, study: Study) -> str:
+    """The panel beside the film, as HTML."""
+    return page("findings.html").render(prediction=study.prediction, operating_point=operating_point(run.metrics))
+
+
+def result_json(study: Study) -> str:
+    """The answer as a file."""
+    return json.dumps(study.record(), indent=2, ensure_ascii=False) + "\n"
+
+
+def result_page(run: Run, study: Study, *, said: list[str]) -> str:
+    """The answer on one page to print or file, with the film and the map of its label inside.
+
+    Args:
+        run: The run that answered.
+        study: What it answered.
+        said: What must be said of the run everywhere, see `demo.run.banners`.
+    """
+    film = None if study.prediction.image is None else data_uri(study.prediction.image)
+    return page("result.html").render(
+        run=run,
+        study=study,
+        prediction=study.prediction,
+        said=said,
+        film=film,
+        overlay=_overlay(study.prediction),
+        words=_label_in_words(study.prediction),
+        operating_point=operating_point(run.metrics),
+    )
+
+
+def _label_in_words(prediction: Prediction) -> str:
+    return in_words(strengths(prediction)[prediction.label], prediction.label) if prediction.accepted else ""
+
+
+def _overlay(prediction: Prediction) -> str | None:
+    if prediction.image is None or prediction.activation_maps is None:
+        return None
+    return data_uri(heat_maps.overlay(prediction.image, prediction.activation_maps[prediction.label]))
+
+
+def thumbnail(pixels: npt.NDArray[np.uint8], side: int) -> str:
+    """A small JPEG of a grey picture as a data URI."""
+    return data_uri(np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)), lossy=True)
+
+
+def data_uri_of_png(content: bytes) -> str:
+    """A PNG inside a text."""
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
+def data_uri(pixels: npt.NDArray[np.uint8], *, lossy: bool = False) -> str:
+    """A picture, uint8 (h, w) or (h, w, 3), inside a text."""
+    buffer = io.BytesIO()
+    if lossy:
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=80)
+    else:
+        Image.fromarray(pixels).save(buffer, "PNG")
+    kind = "jpeg" if lossy else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _reduced(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The film with its longest side at most `DISPLAY_SIDE`, undistorted."""
+    height, width = pixels.shape
+    factor = min(1.0, DISPLAY_SIDE / max(height, width))
+    if factor == 1.0:
+        return pixels
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
