@@ -69,7 +69,9 @@ def differences(found: dict[str, dict[str, Any]], right: dict[str, dict[str, Any
         known = {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
         if "accepted" not in row:  # of the rejects
             known = {key: known[key] for key in tables.REJECT_COLUMNS if key != "key"}
-        wrong += [f"{name}: {key} is {row[key]!r}" for key, value in (known | probabilities).items() if row[key] != value]
+        wrong += [
+            f"{name}: {key} is {row[key]!r}" for key, value in (known | probabilities).items() if row[key] != value
+        ]
     return wrong
 
 
@@ -108,7 +110,7 @@ def rate(films: Path, run_dir: Path, output: Path, *, cores: int) -> float:
     subprocess.run(
         [sys.executable, "-m", "cxr_keras3.score", films, "--model", run_dir, "--output", output],
         check=False,  # 3 where some films are refused; the rows are counted below
-        preexec_fn=lambda: os.sched_setaffinity(0, chosen),  # noqa: PLW1509 -- no thread is running
+        preexec_fn=lambda: os.sched_setaffinity(0, chosen),
     )
     parts = sorted((output / tables.SCORED).iterdir(), key=lambda part: part.stat().st_mtime)
     later = sum(pyarrow.dataset.dataset(part, format="parquet").count_rows() for part in parts[1:])
@@ -136,7 +138,7 @@ def main() -> None:
             ended = time.monotonic()
         if not killed:
             sys.exit("all was done before a node could be killed; take more films")
-        print(f"{len(right)} films, {ended - started:.1f} s; a node was killed {ended - killed[0]:.1f} s before the end")
+        print(f"{len(right)} films, {ended - started:.1f} s; a node was killed {ended - killed[0]:.1f} s before")
         wrong = differences(rows(output), right)
         print("\n".join(wrong[:20]) or "every film has one row, equal to that of a single process")
         parts = {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}

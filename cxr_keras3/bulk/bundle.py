@@ -26,7 +26,7 @@ class Bundle:
     def unpack(self, folder: Path) -> None:
         """Lays the files out as a run folder."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
-            archive.extractall(folder)  # noqa: S202 -- our own
+            archive.extractall(folder)
 
 
 def pack(run_dir: Path, runtime: str) -> Bundle:

@@ -21,7 +21,7 @@ _TAR_BLOCK = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class Location:
     """Where the bytes of one film are, in words that hold on every machine that sees the same disks and stores.
 
     Attributes:
@@ -39,7 +39,7 @@ class Film:
     span: tuple[int, int] | None = None
 
 
-def films(named: Sequence[str]) -> list[Film]:
+def films(named: Sequence[str]) -> list[Location]:
     """The films that the inputs name, each name once, in the order of the inputs.
 
     Files, folders and zips are listed as `inference.inputs.sources` does, and so named.
@@ -47,10 +47,10 @@ def films(named: Sequence[str]) -> list[Film]:
     Raises:
         UserError: Where an input does not exist, or names no film, or an archive or list cannot be read.
     """
-    found: dict[str, Film] = {}
+    found: dict[str, Location] = {}
     for text in named:
-        for film in _remote(text) if is_uri(text) else _local(text):
-            found.setdefault(film.name, film)
+        for location in _remote(text) if is_uri(text) else _local(text):
+            found.setdefault(location.name, location)
     if not found:
         raise UserError(f"there must be at least one film to score, found none in {', '.join(named)}")
     return list(found.values())
@@ -61,7 +61,7 @@ def is_uri(text: str) -> bool:
     return "://" in text
 
 
-def _local(text: str) -> Iterator[Film]:
+def _local(text: str) -> Iterator[Location]:
     path = Path(text)
     if path.exists() or not glob.has_magic(text):
         paths = [path]
@@ -73,7 +73,7 @@ def _local(text: str) -> Iterator[Film]:
         yield from _in_path(each)
 
 
-def _in_path(path: Path) -> Iterator[Film]:
+def _in_path(path: Path) -> Iterator[Location]:
     place = os.fspath(path.absolute())
     suffix = path.suffix.lower() if path.is_file() else ""
     if suffix == ".tar":
@@ -83,18 +83,15 @@ def _in_path(path: Path) -> Iterator[Film]:
     else:
         for source in inputs.sources([path]):
             if isinstance(source.content, Path):
-                yield Film(source.name, os.fspath(source.content.absolute()))
+                yield Location(source.name, os.fspath(source.content.absolute()))
             else:
-                yield Film(source.name, place, entry=source.name.removeprefix(printable(f"{path}/")))
+                yield Location(source.name, place, entry=source.name.removeprefix(printable(f"{path}/")))
 
 
-def _remote(uri: str) -> Iterator[Film]:
+def _remote(uri: str) -> Iterator[Location]:
     try:
         system, path = fsspec.core.url_to_fs(uri)
-        if glob.has_magic(path):
-            found = system.glob(path)
-        else:
-            found = [path] if system.isfile(path) else system.find(path)
+        found = system.glob(path) if glob.has_magic(path) else system.find(path)  # of a file, that file
     except (OSError, ValueError, ImportError) as error:
         raise UserError(f"an input's URI must be one that fsspec can list, received {uri} ({error})") from error
     if not found:
@@ -108,10 +105,10 @@ def _remote(uri: str) -> Iterator[Film]:
         elif suffix == ".zip":
             raise UserError(f"a zip must lie on a disk, received {name}; copy it there, or make it a tar archive")
         elif not Path(each).name.startswith("."):
-            yield Film(printable(name), name)
+            yield Location(printable(name), name)
 
 
-def _in_list(name: str, place: str) -> Iterator[Film]:
+def _in_list(name: str, place: str) -> Iterator[Location]:
     try:
         with fsspec.open(place, "rb") as file, pq.ParquetFile(file) as table:
             if LIST_COLUMN not in table.schema_arrow.names:
@@ -119,13 +116,15 @@ def _in_list(name: str, place: str) -> Iterator[Film]:
             for batch in table.iter_batches(columns=[LIST_COLUMN]):
                 for path in batch.column(0).to_pylist():
                     if not isinstance(path, str) or not path:
-                        raise UserError(f"the column {LIST_COLUMN!r} must name a file in every row, {name} has {path!r}")
-                    yield Film(printable(path), path if is_uri(path) else os.path.abspath(path), listed=False)
+                        raise UserError(f"the column {LIST_COLUMN!r} must name files, {name} has {path!r}")
+                    yield Location(
+                        printable(path), path if is_uri(path) else os.fspath(Path(path).absolute()), listed=False
+                    )
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{name} cannot be read as a Parquet list ({error}); make it again") from error
 
 
-def _in_tar(name: str, place: str) -> Iterator[Film]:
+def _in_tar(name: str, place: str) -> Iterator[Location]:
     """The regular files of an uncompressed tar; only headers are read, and nothing is ever unpacked."""
     times: Counter[str] = Counter()
     try:
@@ -135,12 +134,12 @@ def _in_tar(name: str, place: str) -> Iterator[Film]:
                     raise UserError(f"a tar may hold at most {MAX_ARCHIVE_ENTRIES} files, {name} holds more; divide it")
                 if member.size < 0 or archive.offset <= member.offset:
                     raise tarfile.ReadError("a header points backwards")  # some Pythons would go in circles
-                archive.members.clear()  # else it keeps them all
+                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 if member.isreg() and not member.issparse() and not inputs.is_folder_or_hidden(member.name):
                     times[member.name] += 1
                     again = f"#{times[member.name]}" if times[member.name] > 1 else ""
                     span = (member.offset_data, member.size)
-                    yield Film(printable(f"{name}/{member.name}{again}"), place, span=span)
+                    yield Location(printable(f"{name}/{member.name}{again}"), place, span=span)
             file.seek(archive.offset)
             if file.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):  # tarfile merely stops there
                 raise tarfile.ReadError("it does not end with empty blocks: it is cut off or damaged")

@@ -7,7 +7,7 @@ answers go into one part of the output, and whatever Ray does again after a loss
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,15 @@ import ray
 from cxr_keras3 import inference
 from cxr_keras3.bulk import tables
 from cxr_keras3.bulk.bundle import Bundle
-from cxr_keras3.bulk.listing import Film
+from cxr_keras3.bulk.listing import Location
 from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import ImageError
-from cxr_keras3.inference import runtimes
 from cxr_keras3.inference.inputs import Source
 
 FILMS_PER_PART = 128
 _ATTEMPTS = 4  # of a piece whose store does not answer
-_ACTOR_CPUS = 0.5  # less than a task's, so that a core decodes while a model waits
+_ACTOR_CPUS = 0  # its threads share the cores with the decoding; a slot of its own would leave one core idle
 _WRITER_CPUS = 0.1  # waits for the disk
 
 Row = dict[str, Any]
@@ -37,7 +36,7 @@ class Piece:
     """Films whose answers make one part of the output."""
 
     part: str
-    films: Sequence[Film]
+    films: Sequence[Location]
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Count:
     refused: int
 
 
-def pieces(films: Sequence[Film], *, done: set[str], size: int = FILMS_PER_PART) -> list[Piece]:
+def pieces(films: Sequence[Location], *, done: set[str], size: int = FILMS_PER_PART) -> list[Piece]:
     """What is still to do, cut where the list of all films has its cuts, so that a part keeps its name."""
     found = []
     for start in range(0, len(films), size):
@@ -78,7 +77,7 @@ def run(
     logging.getLogger("ray.data").setLevel("CRITICAL")  # it tells its plans, and errors that are raised as well
     context.enable_progress_bars = False  # the command has its own
     context.retried_map_errors, context.max_map_retries = [STORE_SILENT], _ATTEMPTS - 1
-    most = gpus or max(1, int(ray.cluster_resources()["CPU"]))
+    most = gpus or len(ray.nodes())  # OpenVINO and Keras use all cores of a machine from one process
     resources = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
     dataset = (
         ray.data.from_items([{"piece": piece} for piece in work], override_num_blocks=len(work))
@@ -92,9 +91,8 @@ def run(
         .map(partial(_write, root=root, class_names=tuple(class_names)), num_cpus=_WRITER_CPUS)
     )
     try:
-        for batch in dataset.iter_batches(batch_size=None, batch_format="numpy"):
-            for scored, refused in zip(batch["scored"], batch["refused"], strict=True):
-                yield Count(int(scored), int(refused))
+        for row in dataset.iter_rows():
+            yield Count(row["scored"], row["refused"])
     except ray.exceptions.RayError as error:
         # Of what a worker raised, Ray hands on the text.
         _, found, message = str(error).rpartition(f"{UserError.__module__}.{UserError.__qualname__}: ")
@@ -128,34 +126,25 @@ class _Scorer:
 
     def __call__(self, row: Row) -> Row:
         films: tuple[Decoded, ...] = row["decoded"].items
-        sources = [Source(film.name, _content(film)) for film in films]
-        records = []
-        for film, prediction in zip(films, self._predictor.predict(sources), strict=True):
-            known = replace(
-                prediction,
-                warnings=(*film.warnings, *prediction.warnings),
-                sop_instance_uid=film.sop_instance_uid,
-            )
-            records.append({"key": film.key or None, **known.record()})
+        sources = [Source(film.name, film.film or partial(_refuse, film.reason)) for film in films]
+        predictions = self._predictor.predict(sources)
+        records = [
+            {"key": film.key or None, **prediction.record()}
+            for film, prediction in zip(films, predictions, strict=True)
+        ]
         return {"part": row["part"], "records": _Whole(tuple(records))}
 
 
-def _content(film: Decoded) -> Any:  # noqa: ANN401 -- what a source may hold
-    """The canonical pixels, or what raises the reason why there are none, so that the predictor words the refusal."""
-    if film.pixels is not None:
-        return film.pixels
-
-    def refuse() -> bytes:
-        raise ImageError(film.reason)
-
-    return refuse
+def _refuse(reason: str) -> bytes:
+    """Raises why there is no film, so that the predictor words the refusal."""
+    raise ImageError(reason)
 
 
 def _require_gpu() -> None:
     import jax  # noqa: PLC0415 -- only where it computes
 
     if jax.default_backend() == "cpu":
-        raise UserError("JAX must find the GPU that Ray gave it, it finds none; python -m pip install 'cxr_keras3[gpu]'")
+        raise UserError("JAX must find the GPU that Ray gave it, it does not; python -m pip install 'cxr_keras3[gpu]'")
 
 
 def _write(row: Row, *, root: str, class_names: tuple[str, ...]) -> Row:

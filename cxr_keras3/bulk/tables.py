@@ -96,7 +96,7 @@ def _require_origin(root: str, origin: Origin) -> None:
     system, base = fsspec.core.url_to_fs(root)
     if not system.exists(f"{base}/{RUN}"):
         if not is_uri(root) and set(os.listdir(root)) - {LOCK}:  # noqa: PTH208 -- names suffice
-            raise UserError(f"--output must be a new or empty folder, or one of this command's; {root} holds other files")
+            raise UserError(f"--output must be a new or empty folder, or one it wrote; {root} holds other files")
         publish(root, RUN, json.dumps(asdict(origin), indent=2).encode())
         return
     before = json.loads(system.cat_file(f"{base}/{RUN}"))
@@ -156,7 +156,7 @@ def write(root: str, part: str, records: Sequence[Mapping[str, Any]], *, class_n
 
 
 def publish(root: str, name: str, content: bytes) -> None:
-    """Writes a file that nobody can see half of: object stores show an object when it is whole, disks after a rename."""
+    """Writes a file that nobody can see half of: stores show whole objects, disks after a rename."""
     if is_uri(root):
         system, base = fsspec.core.url_to_fs(root)
         system.pipe_file(f"{base}/{name}", content)

@@ -92,8 +92,8 @@ class Results:
     def _encode(self, record: Mapping[str, Any]) -> bytes:
         if self._rows.suffix == ".jsonl":
             return _json_line(record)
-        flat = flat(record, self._class_names)
-        return _csv_line([_csv_value(flat[name]) for name in self._columns])
+        row = flat(record, self._class_names)
+        return _csv_line([_csv_value(row[name]) for name in self._columns])
 
     def _note(self, file: str, reason: str, *, accepted: bool) -> None:
         self.done.add(file)
