@@ -11,11 +11,13 @@ Example: python -m benchmarks.bulk_scoring --films 20000 --scaling
 
 import argparse
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,26 +25,39 @@ from typing import Any
 
 import pyarrow.dataset
 
-from cxr_keras3 import inference, score
+from cxr_keras3 import images, inference, score
 from cxr_keras3.bulk import tables
 from cxr_keras3.inference import inputs
 from tests import drawn_run
+from tfds_cxr import phantom
+from tfds_cxr.labels import LABELS
 
-NODES = 3
-POLL_SECONDS = 0.2
+NODES, NODE_CORES = 3, 1
+POLL_SECONDS = 0.05
+DRAWN = 100  # the others are these with another line of text in the file, and so with another hash
 BROKEN_EVERY = 50  # one file in so many
+PNG_HEADER_BYTES = 33
+
+Rows = dict[str, dict[str, Any]]
 
 
 def draw(folder: Path, count: int) -> Path:
     """Writes films, and some files that are none."""
-    for film in drawn_run.write_films(folder, count)[::BROKEN_EVERY]:
-        film.write_bytes(b"no film")
+    folder.mkdir()
+    drawn = [phantom.draw(LABELS[index % 4], seed=0, index=index)[0] for index in range(min(count, DRAWN))]
+    files = [images.encode_png(pixels) for pixels in drawn]
+    for index in range(count):
+        png, text = files[index % len(files)], b"tEXtComment\0%d" % index
+        chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+        broken = index % BROKEN_EVERY == BROKEN_EVERY - 1
+        content = b"no film" if broken else png[:PNG_HEADER_BYTES] + chunk + png[PNG_HEADER_BYTES:]
+        (folder / f"{index:06d}.png").write_bytes(content)
     return folder
 
 
-def rows(output: Path) -> dict[str, dict[str, Any]]:
+def rows(output: Path) -> Rows:
     """The rows of both tables by file name; no name may have two."""
-    found = {}
+    found: Rows = {}
     for table in (tables.SCORED, tables.REJECTS):
         if (output / table).exists():
             for row in pyarrow.dataset.dataset(output / table, format="parquet").to_table().to_pylist():
@@ -52,14 +67,14 @@ def rows(output: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def expected(films: Path, run_dir: Path) -> dict[str, dict[str, Any]]:
+def expected(films: Path, run_dir: Path) -> Rows:
     """What one process says of the films."""
     predictor = inference.load(run_dir)
     records = (prediction.record() for prediction in predictor.predict(inputs.sources([films])))
     return {record["file"]: record for record in records}
 
 
-def differences(found: dict[str, dict[str, Any]], right: dict[str, dict[str, Any]]) -> list[str]:
+def differences(found: Rows, right: Rows) -> list[str]:
     """What is wrong with the rows, in words; nothing where all is well."""
     wrong = [f"{name} has no row" for name in right.keys() - found.keys()]
     wrong += [f"{name} is no film of these" for name in found.keys() - right.keys()]
@@ -69,9 +84,8 @@ def differences(found: dict[str, dict[str, Any]], right: dict[str, dict[str, Any
         known = {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
         if "accepted" not in row:  # of the rejects
             known = {key: known[key] for key in tables.REJECT_COLUMNS if key != "key"}
-        wrong += [
-            f"{name}: {key} is {row[key]!r}" for key, value in (known | probabilities).items() if row[key] != value
-        ]
+        known |= probabilities
+        wrong += [f"{name}: {key} is {row[key]!r}" for key, value in known.items() if row[key] != value]
     return wrong
 
 
@@ -81,7 +95,7 @@ def cluster_losing_a_node(output: Path, count: int) -> Iterator[tuple[str, list[
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     from ray.cluster_utils import Cluster  # noqa: PLC0415 -- reads the environment
 
-    settings = {"num_cpus": 1, "object_store_memory": 200_000_000}
+    settings = {"num_cpus": NODE_CORES, "object_store_memory": 200_000_000}
     cluster = Cluster(initialize_head=True, head_node_args={**settings, "include_dashboard": False})
     nodes = [cluster.add_node(**settings) for _ in range(NODES - 1)]
     killed: list[float] = []
@@ -109,12 +123,33 @@ def rate(films: Path, run_dir: Path, output: Path, *, cores: int) -> float:
     chosen = sorted(os.sched_getaffinity(0))[:cores]
     subprocess.run(
         [sys.executable, "-m", "cxr_keras3.score", films, "--model", run_dir, "--output", output],
-        check=False,  # 3 where some films are refused; the rows are counted below
+        check=False,  # 3 where some films are refused
         preexec_fn=lambda: os.sched_setaffinity(0, chosen),
     )
     parts = sorted((output / tables.SCORED).iterdir(), key=lambda part: part.stat().st_mtime)
     later = sum(pyarrow.dataset.dataset(part, format="parquet").count_rows() for part in parts[1:])
     return later / (parts[-1].stat().st_mtime - parts[0].stat().st_mtime)
+
+
+def survive(films: Path, run_dir: Path, output: Path) -> list[str]:
+    """Scores on a cluster that loses a node, then again; says what is wrong with the tables."""
+    started = time.monotonic()
+    right = expected(films, run_dir)
+    print(f"one process: {len(right)} films in {time.monotonic() - started:.1f} s")
+    command = [str(films), "--model", str(run_dir), "--output", str(output)]
+    with cluster_losing_a_node(output, len(right)) as (address, killed):
+        started = time.monotonic()
+        score.main([*command, "--address", address])
+        ended = time.monotonic()
+        if not killed:
+            sys.exit("all was done before a node could be killed; take more films")
+        print(f"{NODES} nodes: {ended - started:.1f} s, one of them was killed after {killed[0] - started:.1f} s")
+        wrong = differences(rows(output), right)
+        parts = {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}
+        score.main([*command, "--address", address])
+        if parts != {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}:
+            wrong.append("the second command wrote something")
+    return wrong
 
 
 def main() -> None:
@@ -129,23 +164,8 @@ def main() -> None:
         folder = Path(temporary)
         films = options.images or draw(folder / "films", options.films)
         run_dir = options.model or drawn_run.write(folder / "run")
-        right = expected(films, run_dir)
-        output = folder / "output"
-        command = [str(films), "--model", str(run_dir), "--output", str(output)]
-        started = time.monotonic()
-        with cluster_losing_a_node(output, len(right)) as (address, killed):
-            score.main([*command, "--address", address])
-            ended = time.monotonic()
-        if not killed:
-            sys.exit("all was done before a node could be killed; take more films")
-        print(f"{len(right)} films, {ended - started:.1f} s; a node was killed {ended - killed[0]:.1f} s before")
-        wrong = differences(rows(output), right)
-        print("\n".join(wrong[:20]) or "every film has one row, equal to that of a single process")
-        parts = {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}
-        score.main(command)
-        if parts != {part: part.stat().st_mtime_ns for part in output.rglob("*.parquet")}:
-            wrong.append("the second command wrote something")
-            print(wrong[-1])
+        wrong = survive(films, run_dir, folder / "output")
+        print("\n".join(wrong[:20]) or "every film has one row, equal to that of one process; nothing was done twice")
         if options.scaling:
             rates = [rate(films, run_dir, folder / f"{cores}-cores", cores=cores) for cores in (1, 2)]
             print(f"one core {rates[0]:.3g} films/s, two {rates[1]:.3g}, ratio {rates[1] / rates[0]:.2f}")

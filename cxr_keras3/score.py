@@ -29,6 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     """Scores what the output lacks; returns 3 where some files could not be scored."""
     options = _parse(arguments)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else Ray reports to its makers
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else this process repeats what is in Ray's log files
     try:
         import ray  # noqa: F401, PLC0415 -- --help answers without it
     except ImportError as error:
