@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apache_beam as beam
 import numpy as np
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineRunner
 from etils import epath
 
@@ -21,6 +21,7 @@ from tfds_cxr.database import DatabaseError, DatabaseFile
 from tfds_cxr.preparation import Example, Facts, Record
 
 _FACTS = "facts"
+_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
 
 class Prepared:
@@ -52,7 +53,7 @@ def prepare(
         files: The `files` of `database.list_files`, which all workers must see under the same paths.
         folder: Where the workers leave the facts; they must all see it too. Nothing is left there.
         runner: Beam's runner; what `options` say when None.
-        options: Beam's.
+        options: Beam's. Where nothing names a runner they are made to name the one that is part of Beam for Python.
 
     Raises:
         DatabaseError: Where the files are in a zip; else see `preparation.assign`.
@@ -61,6 +62,9 @@ def prepare(
         raise DatabaseError(
             "on Beam the database must be a folder, received a zip, which workers cannot share; unzip it"
         )
+    if runner is None and options is not None and options.view_as(StandardOptions).runner is None:
+        # Beam's own default tries another first, a program that it downloads from GitHub.
+        options.view_as(StandardOptions).runner = _LOCAL_RUNNER
     progress.say(f"reading {len(files):,} images on Beam")
     found = folder / _FACTS
     found.mkdir()
