@@ -4,7 +4,8 @@ Draws films, broken files among them, or takes those of a folder. Scores them wi
 Ray nodes of this machine, kills one when half the films have their row, and checks that the tables hold each film once,
 with the answer that a single process gives to the last bit. Then runs the same command again, which must write nothing.
 With --scaling it also scores everything on one core and on two, and prints the ratio of the rates. A rate is taken
-from the first part of the output to the last, so that starting Ray and loading the model are not in it.
+from the first part of the output to the last, so that starting Ray and loading the model are not in it. With --dicom
+the films are as large as a detector's: 2500 x 2048 pixels of 12 bits in lossless JPEG 2000.
 
 Example: python -m benchmarks.bulk_scoring --films 20000 --scaling
 """
@@ -23,36 +24,66 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.dataset
+from PIL import Image
+from pydicom import uid
 
 from cxr_keras3 import images, inference, score
 from cxr_keras3.bulk import tables
 from cxr_keras3.inference import inputs
-from tests import drawn_run
+from tests import drawn_run, image_files
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 
 NODES, NODE_CORES = 3, 1
 POLL_SECONDS = 0.05
-DRAWN = 100  # the others are these with another line of text in the file, and so with another hash
+DRAWN, DRAWN_DICOM = 100, 8  # the others are these with another text or UID in the file
+DICOM_ROWS, DICOM_COLUMNS, DICOM_BITS = 2500, 2048, 12
 BROKEN_EVERY = 50  # one file in so many
 PNG_HEADER_BYTES = 33
 
 Rows = dict[str, dict[str, Any]]
 
 
-def draw(folder: Path, count: int) -> Path:
+def draw(folder: Path, count: int, *, dicom: bool = False) -> Path:
     """Writes films, and some files that are none."""
     folder.mkdir()
-    drawn = [phantom.draw(LABELS[index % 4], seed=0, index=index)[0] for index in range(min(count, DRAWN))]
-    files = [images.encode_png(pixels) for pixels in drawn]
+    films = dicoms(count) if dicom else pngs(count)
+    for index, content in enumerate(films):
+        broken = index % BROKEN_EVERY == BROKEN_EVERY - 1
+        (folder / f"{index:06d}").write_bytes(b"no film" if broken else content)
+    return folder
+
+
+def phantoms(count: int) -> list[np.ndarray]:
+    """Drawn films, uint8 (299, 299)."""
+    return [phantom.draw(LABELS[index % 4], seed=0, index=index)[0] for index in range(count)]
+
+
+def pngs(count: int) -> Iterator[bytes]:
+    """Drawn films as PNGs, each with a text of its own."""
+    files = [images.encode_png(pixels) for pixels in phantoms(min(count, DRAWN))]
     for index in range(count):
         png, text = files[index % len(files)], b"tEXtComment\0%d" % index
         chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
-        broken = index % BROKEN_EVERY == BROKEN_EVERY - 1
-        content = b"no film" if broken else png[:PNG_HEADER_BYTES] + chunk + png[PNG_HEADER_BYTES:]
-        (folder / f"{index:06d}.png").write_bytes(content)
-    return folder
+        yield png[:PNG_HEADER_BYTES] + chunk + png[PNG_HEADER_BYTES:]
+
+
+def dicoms(count: int) -> Iterator[bytes]:
+    """Drawn films, enlarged and with noise, as DICOM files, each with a UID of its own."""
+    drawn = []
+    for index, pixels in enumerate(phantoms(min(count, DRAWN_DICOM))):
+        large = np.asarray(Image.fromarray(pixels).resize((DICOM_COLUMNS, DICOM_ROWS), Image.Resampling.BICUBIC))
+        noise = np.random.default_rng(index).normal(0, 8, large.shape)
+        values = np.clip(large * 2.0 ** (DICOM_BITS - 8) + noise, 0, 2**DICOM_BITS - 1).astype(np.uint16)
+        drawn.append(image_files.dicom_dataset(values, bits=DICOM_BITS))
+        image_files.compressed(drawn[-1], uid.JPEG2000Lossless)
+    for index in range(count):
+        dataset = drawn[index % len(drawn)]
+        dataset.SOPInstanceUID = f"{image_files.SOP_INSTANCE_UID}.{index}"
+        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+        yield image_files.dicom_bytes(dataset)
 
 
 def rows(output: Path) -> Rows:
@@ -156,13 +187,14 @@ def main() -> None:
     """Runs the trial, prints what it found, and ends with 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=20_000, help="how many to draw (default: 20000)")
+    parser.add_argument("--dicom", action="store_true", help="draw films of a detector's size")
     parser.add_argument("--images", type=Path, help="a folder of films to take instead")
     parser.add_argument("--model", type=Path, help="run folder exported to OpenVINO; a small drawn graph when left out")
     parser.add_argument("--scaling", action="store_true", help="measure one core against two as well")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        films = options.images or draw(folder / "films", options.films)
+        films = options.images or draw(folder / "films", options.films, dicom=options.dicom)
         run_dir = options.model or drawn_run.write(folder / "run")
         wrong = survive(films, run_dir, folder / "output")
         print("\n".join(wrong[:20]) or "every film has one row, equal to that of one process; nothing was done twice")

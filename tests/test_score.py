@@ -33,10 +33,10 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
     bulk_scoring.draw(films, 150)
     (films / "study.dcm").write_bytes(image_files.dicom(image_files.picture(480, 400, levels=4096), bits=12))
     with zipfile.ZipFile(tmp_path / "shard.zip", "w") as archive:
-        archive.write(films / "000000.png", "in a zip.png")
+        archive.write(films / "000000", "in a zip.png")
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
-        archive.add(films / "000001.png", "in a tar.png")
-    pq.write_table(pa.table({"path": [f"{films}/000003.png", "gone.png"]}), tmp_path / "list.parquet")
+        archive.add(films / "000001", "in a tar.png")
+    pq.write_table(pa.table({"path": [f"{films}/000003", "gone.png"]}), tmp_path / "list.parquet")
     given = [str(films), *(str(tmp_path / name) for name in ("shard.zip", "shard.tar", "list.parquet"))]
 
     # What the killed command left: a piece that is done, half of another, and a torn file.
@@ -59,7 +59,7 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
     found = bulk_scoring.rows(root)
     predictor = inference.load(run)
     archives = {
-        f"{tmp_path}/shard.{kind}/in a {kind}.png": films / f"00000{at}.png" for at, kind in enumerate(("zip", "tar"))
+        f"{tmp_path}/shard.{kind}/in a {kind}.png": films / f"00000{at}" for at, kind in enumerate(("zip", "tar"))
     }
     sources = [inputs.Source(name, path) for name, path in (archives | {"gone.png": Path("gone.png")}).items()]
     expected |= {each.file: each.record() for each in predictor.predict(sources)}

@@ -1,13 +1,17 @@
-"""Training on several hosts: processes find each other by what SLURM tells them, and the launch scripts say so."""
+"""Several hosts: processes find each other by what SLURM tells them, and what is in deploy/ starts what it should."""
 
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from docs import commands
 from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -79,3 +83,20 @@ def test_the_tpu_script_hands_its_arguments_to_every_host(tmp_path: Path) -> Non
     *_, where, workers, flag, command = done.stdout.splitlines()
     assert (where, workers, flag) == ("europe-west4-b", "--worker=all", "--command")
     assert command.endswith("train --backend jax --coordinator auto --run-dir /shared/runs/my\\ run")
+
+
+def test_the_kuberay_job_runs_a_command_that_there_is_on_the_ray_that_is_pinned() -> None:
+    spec = yaml.safe_load((DEPLOY / "ray-job.yaml").read_text())["spec"]
+    shell, flag, script = shlex.split(spec["entrypoint"])
+    assert (shell, flag) == ("sh", "-c")
+    command, _, code = script.partition(" || ")
+    assert code == "test $? -eq 3"
+    python, minus_m, module, *arguments = shlex.split(command)
+    assert (python, minus_m, module) == ("python", "-m", "cxr_keras3.score")
+    parsed = commands.parser_of(module).parse_args(arguments)
+    assert (parsed.address, parsed.inputs) == ("auto", ["s3://BUCKET/films"])
+    pinned = re.search(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    cluster = spec["rayClusterSpec"]
+    assert cluster["rayVersion"] == pinned[1]
+    pods = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    assert {pod["template"]["spec"]["containers"][0]["image"] for pod in pods} == {"cxr_keras3:ray"}

@@ -77,7 +77,8 @@ def run(
     logging.getLogger("ray.data").setLevel("CRITICAL")  # it tells its plans, and errors that are raised as well
     context.enable_progress_bars = False  # the command has its own
     context.retried_map_errors, context.max_map_retries = [STORE_SILENT], _ATTEMPTS - 1
-    most = gpus or len(ray.nodes())  # OpenVINO and Keras use all cores of a machine from one process
+    # OpenVINO and Keras use all cores of a machine from one process.
+    most = gpus or sum(node["Alive"] for node in ray.nodes())
     resources = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
     dataset = (
         ray.data.from_items([{"piece": piece} for piece in work], override_num_blocks=len(work))
