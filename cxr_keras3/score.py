@@ -51,11 +51,12 @@ def main(arguments: Sequence[str]) -> int:
         progress.say(f"model: {run_dir}, {runtime}, Ray with {cpus} task slots and {gpus} GPUs")
         with tables.claimed(root, origin):
             done = tables.done(root).names()
-            if work := pipeline.pieces(films, done=done):
+            if missing := [film for film in films if film.name not in done]:
+                work = pipeline.pieces(missing, slots=cpus)
                 counts = pipeline.run(
                     work, bundle=packed, runtime=runtime, gpus=gpus, root=root, class_names=manifest.class_names
                 )
-                _show(counts, total=len(films), done=sum(film.name in done for film in films))
+                _show(counts, total=len(films), done=len(films) - len(missing))
             return _report({film.name for film in films}, tables.done(root), root=root)
 
 
@@ -104,7 +105,9 @@ def _cluster(address: str) -> Iterator[tuple[int, int]]:
         raise UserError(f"--address must be that of a running Ray cluster, received {address} ({error})") from error
     try:
         found = ray.cluster_resources()
-        yield int(found.get("CPU", 0)), int(found.get("GPU", 0))
+        if not found.get("CPU"):
+            raise UserError(f"the cluster must have a core for decoding, {address} has none; add a node")
+        yield int(found["CPU"]), int(found.get("GPU", 0))
     finally:
         ray.shutdown()
 

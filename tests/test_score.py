@@ -42,7 +42,8 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
     # What the killed command left: a piece that is done, half of another, and a torn file.
     expected = bulk_scoring.expected(films, run)
     packed = bundle.pack(run, "openvino")
-    whole, half = pipeline.pieces(listing.films(given), done=set(), size=60)[:2]
+    pieces = pipeline.pieces(listing.films(given), slots=1)
+    whole, half = pieces[0], pieces[3]  # 16 each, in the latter one that is no film
     with tables.claimed(str(root), tables.Origin(1, "drawn", packed.fingerprint, "openvino", __version__)):
         for piece, chosen in ((whole, {True, False}), (half, {False})):
             records = [{"key": "before"} | expected[location.name] for location in piece.films]
@@ -65,7 +66,7 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
     expected |= {each.file: each.record() for each in predictor.predict(sources)}
     assert bulk_scoring.differences(found, expected) == []
     before = [name for name, row in found.items() if row["key"] == "before"]
-    assert len(before) == 61  # the whole piece, and what was refused of the other
+    assert len(before) == 17  # the whole piece, and what was refused of the other
     assert found[f"{films}/study.dcm"]["key"] == image_files.SOP_INSTANCE_UID
     assert found["gone.png"]["key"] is None
     assert found[f"{tmp_path}/shard.tar/in a tar.png"]["key"].startswith("sha256:")
@@ -91,3 +92,14 @@ def test_mistakes_are_said_before_ray_starts(run: Path, tmp_path: Path, run_pyth
     done = run_python(*SCORE, tmp_path / "missing", "--model", run, "--output", tmp_path / "scores")
     assert_one_clear_line(done, "missing")
     assert "Ray" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "slots", "size"), [(5, 2, 16), (300, 2, 16), (2000, 2, 112), (10**5, 2, 128), (10**4, 64, 16)]
+)
+def test_pieces_are_whole_batches_and_enough_for_every_slot(count: int, slots: int, size: int) -> None:
+    films = [listing.Location(str(index), str(index)) for index in range(count)]
+    pieces = pipeline.pieces(films, slots=slots)
+    assert [film for piece in pieces for film in piece.films] == films
+    assert {len(piece.films) for piece in pieces[:-1]} <= {size}
+    assert len({piece.part for piece in pieces}) == len(pieces)

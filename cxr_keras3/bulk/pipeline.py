@@ -1,6 +1,6 @@
 """The work as Ray Data runs it: decoding in tasks, the model in actors, writing in tasks, with Ray's back-pressure.
 
-A row of the dataset is a whole piece of some hundred films and not a film: so a piece is never divided, its
+A row of the dataset is a whole piece of up to 128 films and not a film: so a piece is never divided, its
 answers go into one part of the output, and whatever Ray does again after a loss is written to the same place.
 """
 
@@ -22,8 +22,10 @@ from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import ImageError
 from cxr_keras3.inference.inputs import Source
+from cxr_keras3.inference.predictor import BATCH_SIZE
 
-FILMS_PER_PART = 128
+MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
+PIECES_PER_SLOT = 8  # so that all are busy until near the end
 _ATTEMPTS = 4  # of a piece whose store does not answer
 _ACTOR_CPUS = 0  # its threads share the cores with the decoding; a slot of its own would leave one core idle
 _WRITER_CPUS = 0.1  # waits for the disk
@@ -47,14 +49,11 @@ class Count:
     refused: int
 
 
-def pieces(films: Sequence[Location], *, done: set[str], size: int = FILMS_PER_PART) -> list[Piece]:
-    """What is still to do, cut where the list of all films has its cuts, so that a part keeps its name."""
-    found = []
-    for start in range(0, len(films), size):
-        missing = tuple(film for film in films[start : start + size] if film.name not in done)
-        if missing:
-            found.append(Piece(tables.part_name([film.name for film in missing]), missing))
-    return found
+def pieces(films: Sequence[Location], *, slots: int) -> list[Piece]:
+    """Cuts films into pieces of whole batches, several for each of the slots that decode."""
+    size = min(max(len(films) // (PIECES_PER_SLOT * slots) // BATCH_SIZE, 1) * BATCH_SIZE, MOST_FILMS)
+    cut = [tuple(films[start : start + size]) for start in range(0, len(films), size)]
+    return [Piece(tables.part_name([film.name for film in chosen]), chosen) for chosen in cut]
 
 
 def run(
