@@ -98,7 +98,9 @@ def _cluster(address: str) -> Iterator[tuple[int, int]]:
 
     settings: dict[str, object] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        settings |= {"include_dashboard": False}
+        # Ray counts the machine's cores; this process may have been given fewer. (macOS has no such call.)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        settings |= {"num_cpus": cores, "include_dashboard": False}
     try:
         ray.init(address=address, **settings)
     except (ConnectionError, ValueError) as error:
