@@ -53,9 +53,7 @@ def main(arguments: Sequence[str]) -> int:
             done = tables.done(root).names()
             if missing := [film for film in films if film.name not in done]:
                 work = pipeline.pieces(missing, slots=cpus)
-                counts = pipeline.run(
-                    work, bundle=packed, runtime=runtime, gpus=gpus, root=root, class_names=manifest.class_names
-                )
+                counts = pipeline.run(work, bundle=packed, runtime=runtime, gpus=gpus, root=root)
                 _show(counts, total=len(films), done=len(films) - len(missing))
             return _report({film.name for film in films}, tables.done(root), root=root)
 

@@ -1,4 +1,4 @@
-"""The work as Ray Data runs it: decoding in tasks, the model in actors, writing in tasks, with Ray's back-pressure.
+"""The work as Ray Data runs it: decoding in tasks, the model and the writing in actors, with Ray's back-pressure.
 
 A row of the dataset is a whole piece of up to 128 films and not a film: so a piece is never divided, its
 answers go into one part of the output, and whatever Ray does again after a loss is written to the same place.
@@ -27,8 +27,6 @@ from cxr_keras3.inference.predictor import BATCH_SIZE
 MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
 PIECES_PER_SLOT = 8  # so that all are busy until near the end
 _ATTEMPTS = 4  # of a piece whose store does not answer
-_ACTOR_CPUS = 0  # its threads share the cores with the decoding; a slot of its own would leave one core idle
-_WRITER_CPUS = 0.1  # waits for the disk
 
 Row = dict[str, Any]
 
@@ -56,9 +54,7 @@ def pieces(films: Sequence[Location], *, slots: int) -> list[Piece]:
     return [Piece(tables.part_name([film.name for film in chosen]), chosen) for chosen in cut]
 
 
-def run(
-    work: Sequence[Piece], *, bundle: Bundle, runtime: str, gpus: int, root: str, class_names: Sequence[str]
-) -> Iterator[Count]:
+def run(work: Sequence[Piece], *, bundle: Bundle, runtime: str, gpus: int, root: str) -> Iterator[Count]:
     """Scores pieces on the cluster that Ray is connected to, and counts them as they are written.
 
     Args:
@@ -67,7 +63,6 @@ def run(
         runtime: One of `inference.runtimes.RUNTIMES`.
         gpus: GPUs of the cluster, each of which gets an actor; 0 computes on the cores.
         root: Where the tables are.
-        class_names: In the order of their columns.
 
     Raises:
         UserError: Where a machine cannot load the model or does not see the inputs, or a store does not answer.
@@ -78,17 +73,23 @@ def run(
     context.retried_map_errors, context.max_map_retries = [STORE_SILENT], _ATTEMPTS - 1
     # OpenVINO and Keras use all cores of a machine from one process.
     most = gpus or sum(node["Alive"] for node in ray.nodes())
-    resources = {"num_gpus": 1} if gpus else {"num_cpus": _ACTOR_CPUS}
+    # Without GPUs an actor takes no slot: with one it would leave a core idle where decoding is the bottleneck.
+    resources = {"num_gpus": 1} if gpus else {"num_cpus": 0}
+    actors = ray.data.ActorPoolStrategy(
+        min_size=1,
+        max_size=most,
+        max_concurrent_calls_per_actor=2,  # one computes while the other writes
+        enable_true_multi_threading=True,
+    )
     dataset = (
         ray.data.from_items([{"piece": piece} for piece in work], override_num_blocks=len(work))
         .map(_decode, num_cpus=1)
         .map(
             _Scorer,
-            fn_constructor_kwargs={"bundle": ray.put(bundle), "runtime": runtime, "on_gpu": gpus > 0},
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
+            fn_constructor_args=(ray.put(bundle), runtime, gpus > 0, root),
+            compute=actors,
             **resources,
         )
-        .map(partial(_write, root=root, class_names=tuple(class_names)), num_cpus=_WRITER_CPUS)
     )
     try:
         for row in dataset.iter_rows():
@@ -114,9 +115,10 @@ class _Whole:
 
 
 class _Scorer:
-    """An actor: the model, loaded once."""
+    """An actor: the model, loaded once, and the hand that writes."""
 
-    def __init__(self, *, bundle: Any, runtime: str, on_gpu: bool) -> None:  # noqa: ANN401 -- a reference of Ray's
+    def __init__(self, bundle: Any, runtime: str, on_gpu: bool, root: str) -> None:  # noqa: ANN401 -- a reference of Ray's
+        self._root = root
         self._folder = tempfile.TemporaryDirectory()  # OpenVINO reads it when the first batch comes
         run_dir = Path(self._folder.name)
         ray.get(bundle).unpack(run_dir)
@@ -132,7 +134,9 @@ class _Scorer:
             {"key": film.key or None, **prediction.record()}
             for film, prediction in zip(films, predictions, strict=True)
         ]
-        return {"part": row["part"], "records": _Whole(tuple(records))}
+        names = self._predictor.manifest.class_names
+        scored, refused = tables.write(self._root, row["part"], records, class_names=names)
+        return {"scored": scored, "refused": refused}
 
 
 def _refuse(reason: str) -> bytes:
@@ -145,8 +149,3 @@ def _require_gpu() -> None:
 
     if jax.default_backend() == "cpu":
         raise UserError("JAX must find the GPU that Ray gave it, it does not; python -m pip install 'cxr_keras3[gpu]'")
-
-
-def _write(row: Row, *, root: str, class_names: tuple[str, ...]) -> Row:
-    scored, refused = tables.write(root, row["part"], row["records"].items, class_names=class_names)
-    return {"scored": scored, "refused": refused}
