@@ -2,7 +2,7 @@
 
 Not a medical device: for research only.
 
-Example: python -m cxr_keras3.score --model runs/first films/ shards/*.tar s3://bucket/films --output scores
+Example: python -m cxr_keras3.score --model runs/first films/ shards/2023.tar s3://bucket/films --output scores
 """
 
 import argparse

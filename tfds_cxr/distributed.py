@@ -18,7 +18,7 @@ from etils import epath
 from cxr_keras3 import images, progress
 from tfds_cxr import preparation
 from tfds_cxr.database import DatabaseError, DatabaseFile
-from tfds_cxr.preparation import Example, Facts, Record
+from tfds_cxr.preparation import Example, ImageFacts, Record
 
 _FACTS = "facts"
 _LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
@@ -90,13 +90,13 @@ def _facts(index: int, file: DatabaseFile) -> str:
     return json.dumps([index, known.original_mode, known.pixel_sha256, known.fingerprint.tolist()])
 
 
-def _read(line: str) -> tuple[int, Facts | images.ImageError]:
+def _read(line: str) -> tuple[int, ImageFacts | images.ImageError]:
     """What `_facts` wrote."""
     index, *known = json.loads(line)
     if len(known) == 1:
         return index, images.ImageError(known[0])
     original_mode, pixel_sha256, fingerprint = known
-    return index, Facts(original_mode, pixel_sha256, np.array(fingerprint, dtype=np.float32))
+    return index, ImageFacts(original_mode, pixel_sha256, np.array(fingerprint, dtype=np.float32))
 
 
 def _example(record: Record) -> Example:

@@ -32,7 +32,7 @@ _LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep t
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageFacts:
     """What is kept in memory of a decoded image: all that groups and splits depend on."""
 
     original_mode: str
@@ -117,7 +117,7 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared:
     Raises:
         DatabaseError: Naming every file that cannot be used, and why.
     """
-    facts: list[Facts | images.ImageError] = []
+    facts: list[ImageFacts | images.ImageError] = []
     spans: list[tuple[Span, Span | None]] = []
     decoded = map_ahead(decode, files, ahead=_LOOK_AHEAD)
     for _, result in zip(progress.track(files, description="reading images"), decoded, strict=True):
@@ -130,7 +130,7 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared:
     return Prepared(assign(files, facts), spans, spool)
 
 
-def assign(files: Sequence[DatabaseFile], facts: Sequence[Facts | images.ImageError]) -> list[Record]:
+def assign(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts | images.ImageError]) -> list[Record]:
     """Groups and splits all files by the facts of each, or why it has none.
 
     Raises:
@@ -146,7 +146,7 @@ def assign(files: Sequence[DatabaseFile], facts: Sequence[Facts | images.ImageEr
             f"every file must be a readable image, {len(problems)} of {len(files)} are not: "
             f"{'; '.join(problems)}; restore them from the original archive, or delete them to build without them"
         )
-    records = _records(files, [fact for fact in facts if isinstance(fact, Facts)])
+    records = _records(files, [fact for fact in facts if isinstance(fact, ImageFacts)])
     empty = set(splits.SPLITS) - {record.split for record in records}
     if empty:
         raise DatabaseError(
@@ -156,7 +156,7 @@ def assign(files: Sequence[DatabaseFile], facts: Sequence[Facts | images.ImageEr
     return records
 
 
-def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, Facts] | images.ImageError:
+def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | images.ImageError:
     """The canonical image and its mask, encoded, or why there is none."""
     try:
         data = database.read_bytes(file.path)
@@ -168,7 +168,7 @@ def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, Facts] | images.Ima
     sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
     # Phantoms are independent by construction, and all drawn from one anatomy: they only look like copies.
     fingerprint = NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
-    facts = Facts(film.original_mode, sha256, fingerprint)
+    facts = ImageFacts(film.original_mode, sha256, fingerprint)
     image_png = _png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
     return image_png, None if mask is None else images.encode_png(mask), facts
 
@@ -193,7 +193,7 @@ def _append(spool: IO[bytes], data: bytes) -> Span:
     return offset, len(data)
 
 
-def _records(files: Sequence[DatabaseFile], facts: Sequence[Facts]) -> list[Record]:
+def _records(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts]) -> list[Record]:
     known = [provenance.lookup(file.label, file.image_id) for file in files]
     assigned = splits.assign(
         [
