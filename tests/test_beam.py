@@ -26,8 +26,18 @@ def build(manual_dir: Path, data_dir: Path, *beam: str) -> Builder:
 
 
 def test_two_processes_build_what_one_builds_example_by_example(database_dir: Path, tmp_path: Path) -> None:
-    alone = build(database_dir, tmp_path / "alone")
-    together = build(database_dir, tmp_path / "together", *TWO_PROCESSES)
+    assert images_built_alike(database_dir, tmp_path) == 4 * IMAGES_PER_CLASS
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_the_real_images_are_built_alike(shared_data: Path, tmp_path: Path) -> None:
+    assert images_built_alike(shared_data / "radiography_256", tmp_path) == 4840
+
+
+def images_built_alike(manual_dir: Path, folder: Path) -> int:
+    alone = build(manual_dir, folder / "alone")
+    together = build(manual_dir, folder / "together", *TWO_PROCESSES)
     assert together.info.metadata == alone.info.metadata
     total = 0
     for split in alone.info.splits:
@@ -37,8 +47,8 @@ def test_two_processes_build_what_one_builds_example_by_example(database_dir: Pa
             for key, value in one.items():
                 np.testing.assert_array_equal(other[key], value, err_msg=key)
         total += len(found)
-    assert total == 4 * IMAGES_PER_CLASS
     assert {path.name for path in together.data_path.iterdir()} == {path.name for path in alone.data_path.iterdir()}
+    return total
 
 
 def test_a_zip_is_refused_since_workers_cannot_share_it(database_dir: Path, tmp_path: Path) -> None:
