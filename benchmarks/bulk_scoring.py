@@ -32,7 +32,7 @@ from pydicom import uid
 from cxr_keras3 import images, inference, score
 from cxr_keras3.bulk import tables
 from cxr_keras3.inference import inputs
-from cxr_keras3.inference.predictor import BATCH_SIZE
+from cxr_keras3.inference.runtimes import BATCH_SIZE
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS

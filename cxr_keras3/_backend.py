@@ -50,9 +50,7 @@ def select(name: str, together: Together | None = None) -> None:
     if importlib.util.find_spec(name) is None:
         raise UserError(f"the backend {name} is not installed; python -m pip install 'cxr_keras3[{name}]'")
     os.environ["KERAS_BACKEND"] = name
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow greets with a page of notices
-    if name != "tensorflow":
-        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it only reads data then; silences one more notice
+    _quieten_tensorflow()
     import keras  # noqa: PLC0415 -- reads KERAS_BACKEND now
 
     if keras.backend.backend() != name:
@@ -83,8 +81,16 @@ def _join(together: Together) -> None:
 
 def keep_tensorflow_off_accelerators() -> None:
     """Imports TensorFlow and hides GPUs and TPUs from it, unless it is the Keras backend itself."""
+    _quieten_tensorflow()
     import tensorflow as tf  # noqa: PLC0415 -- takes seconds; callers are about to need it
 
     if os.environ.get("KERAS_BACKEND") != "tensorflow":
         for kind in ("GPU", "TPU"):
             tf.config.set_visible_devices([], kind)
+
+
+def _quieten_tensorflow() -> None:
+    """Before its import: else it greets with a page of notices."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if os.environ.get("KERAS_BACKEND") != "tensorflow":
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # it only reads data then; silences one more notice

@@ -31,6 +31,8 @@ METRICS = "metrics.json"  # in EVALUATION
 SETTINGS, LOCK = "settings.json", "lock"
 CALIBRATION, MODEL_CARD, GATE = "calibration.json", "README.md", "gate.npz"
 RUNS = Path("runs")
+REFERENCE = Path(__file__).parent / "reference"
+"""The run that comes with the package, trained on real films: what answers where no other is named."""
 PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
     "shape": [IMAGE_SIZE, IMAGE_SIZE, 1],
@@ -198,19 +200,12 @@ def _require_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], ru
         )
 
 
-def latest_run(runs: Path = RUNS) -> Path:
-    """The finished run in a folder of runs that was created last.
+def results_dir(run_dir: Path) -> Path:
+    """Where commands put what they find out about a run: its folder.
 
-    Raises:
-        UserError: Where there is none.
+    The reference model's folder belongs to the installation, so what is found out about it goes to `runs/reference`.
     """
-    finished = [path.parent for path in runs.glob(f"*/{MANIFEST}")]
-    if not finished:
-        raise UserError(
-            f"no finished run found in {runs.absolute()}; train one with python -m cxr_keras3.train, "
-            "or name a run folder with --model"
-        )
-    return max(finished, key=lambda run_dir: load_manifest(run_dir).created)
+    return RUNS / REFERENCE.name if run_dir.resolve() == REFERENCE.resolve() else run_dir
 
 
 def load_model(run_dir: Path) -> "keras.Model":

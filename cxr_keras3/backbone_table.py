@@ -78,6 +78,16 @@ _EFFICIENTNET_V2_S = _EFFICIENTNET_V2_B0 | {
     "stackwise_input_filters": [24, 24, 48, 64, 128, 160],
     "stackwise_output_filters": [24, 48, 64, 128, 160, 256],
 }
+_EFFICIENTNET_LITE0 = {
+    "width_coefficient": 1.0,
+    "depth_coefficient": 1.0,
+    "stackwise_kernel_sizes": [3, 3, 5, 3, 5, 5, 3],
+    "stackwise_num_repeats": [1, 2, 2, 3, 3, 4, 1],
+    "stackwise_input_filters": [32, 16, 24, 40, 80, 112, 192],
+    "stackwise_output_filters": [16, 24, 40, 80, 112, 192, 320],
+    "stackwise_expansion_ratios": [1, 6, 6, 6, 6, 6, 6],
+    "stackwise_strides": [1, 2, 2, 2, 1, 2, 1],
+}
 _RESNET50 = {
     "stackwise_filters": [64, 128, 256, 512],
     "stackwise_blocks": [3, 4, 6, 3],
@@ -132,6 +142,13 @@ BACKBONES: Mapping[str, Backbone] = {
     ),
     "efficientnet_v2_s": _keras_cv(
         "EfficientNetV2Backbone", _EFFICIENTNET_V2_S, 20_331_360, "efficientnetv2_s_imagenet"
+    ),
+    "efficientnet_lite0": Backbone(
+        "keras_cv",
+        "EfficientNetLiteBackbone",
+        _EFFICIENTNET_LITE0,
+        3_413_024,
+        rescaling=(1 / 128, -127 / 128),
     ),
     "densenet121": _keras_cv(
         "DenseNetBackbone", {"stackwise_num_repeats": [6, 12, 24, 16]}, 7_037_504, "densenet121_imagenet"

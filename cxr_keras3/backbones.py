@@ -39,6 +39,11 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
         raise UserError(
             f"the image size of {name} must be a multiple of its patches of {row.patch} pixels, received {image_size}"
         )
+    if weights == "imagenet" and row.provider == "keras_cv" and not row.preset:
+        raise UserError(
+            f"KerasCV publishes no weights of {name}; see tools/efficientnet_lite_weights.py for how to make a "
+            "file of them, and pass it as --weights"
+        )
     from_preset = row.provider == "keras_hub" and ("://" in weights or Path(weights).is_dir())
     if weights == "imagenet" or from_preset:
         return _with_published_weights(name, row, shape, preset=weights if from_preset else row.preset)
@@ -52,7 +57,9 @@ def build(name: str, *, weights: str, image_size: int) -> keras.Model:
 
 def _untrained(row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
     if row.provider == "keras_cv":
-        return _keras_cv_class(row)(include_rescaling=True, input_shape=shape, name="backbone", **row.arguments)
+        return _keras_cv_class(row)(
+            include_rescaling=row.rescaling is None, input_shape=shape, name="backbone", **row.arguments
+        )
     if row.provider == "keras_hub":
         return _keras_hub.build(row, shape)
     constructor = getattr(keras.applications, row.constructor)

@@ -26,6 +26,7 @@ from cxr_keras3.errors import UserError
 
 SCHEMA_VERSION = 1
 NORMAL = "Normal"
+SENSITIVITY = 0.95
 COVERAGES = ("0.90", "0.95")
 TEMPERATURES = (0.05, 20.0)  # a model that is right on every image would have no finite best temperature
 
@@ -117,6 +118,35 @@ def fit(
         split="validation",
         images=len(labels),
     )
+
+
+def of_run(
+    run_dir: Path,
+    logits: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_names: tuple[str, ...],
+    sensitivity: float | None = None,
+) -> Calibration:
+    """The run's calibration; fitted and written where it is missing or aims at another sensitivity.
+
+    Args:
+        run_dir: The run folder.
+        logits: Of the validation split, float (N, classes).
+        labels: Of the validation split, int (N,).
+        class_names: In the order of the logits.
+        sensitivity: Share of abnormal images to flag; None for what the run has, or 0.95.
+    """
+    path = run_dir / artifact.CALIBRATION
+    if path.exists():
+        found = load(path)
+        if sensitivity is None or found.sensitivity == sensitivity:
+            return found
+    fitted = fit(
+        logits, labels, class_names=class_names, sensitivity=SENSITIVITY if sensitivity is None else sensitivity
+    )
+    save(fitted, path)
+    return fitted
 
 
 def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:

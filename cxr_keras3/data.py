@@ -4,9 +4,8 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import keras
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -21,6 +20,9 @@ from tfds_cxr import database
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+if TYPE_CHECKING:  # what only reads the dataset has no need of Keras
+    import keras
 
 SPLITS = ("train", "validation", "test")
 Augmentation = Literal["none", "host", "device"]
@@ -205,7 +207,7 @@ def one_hot(labels: np.ndarray) -> np.ndarray:
     return np.asarray(np.eye(len(LABELS), dtype=np.float32)[labels])
 
 
-def predict(model: keras.Model, images: np.ndarray, *, batch_size: int = 32, task: str) -> np.ndarray:
+def predict(model: "keras.Model", images: np.ndarray, *, batch_size: int = 32, task: str) -> np.ndarray:
     """Runs a model over images in batches of one size, so that it is compiled once.
 
     Args:

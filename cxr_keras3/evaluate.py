@@ -1,5 +1,6 @@
 """Measures a run and audits it for shortcuts; writes metrics, predictions, a report and the model card.
 
+  python -m cxr_keras3.evaluate --images DIR                      the reference model on your images
   python -m cxr_keras3.evaluate runs/first                        on the test split it has not seen
   python -m cxr_keras3.evaluate runs/first --images DIR           on your images, a folder for each class
   python -m cxr_keras3.evaluate runs/first --labels table.csv     on your images, columns path and label
@@ -27,9 +28,14 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
 
+    options.runs = options.runs or [artifact.REFERENCE]
     for run_dir in options.runs:
         artifact.load_manifest(run_dir)
-    _backend.select(options.backend)
+    if options.sensitivity is not None and artifact.REFERENCE in options.runs:
+        raise UserError(
+            "--sensitivity writes a run's calibration anew, and that of the reference model belongs to the "
+            f"installation; copy {artifact.REFERENCE} and pass the copy"
+        )
     if options.images or options.labels:
         return evaluate_external(options)
     if len(options.runs) == 2:
@@ -44,7 +50,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder; two to compare them")
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help="run folder; two to compare them; the reference model when left out",
+    )
     parser.add_argument(
         "--split", default="test", choices=["train", "validation", "test"], help="what to score; default: test"
     )
@@ -54,8 +66,14 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         "--sensitivity", type=float, metavar="SHARE", help="share of abnormal images to flag; the run's, else 0.95"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
-    parser.add_argument("--output", type=Path, help="folder for the results; a folder in RUN when left out")
-    parser.add_argument("--backend", default="jax", choices=_backend.BACKENDS, help="what Keras runs on; default: jax")
+    parser.add_argument(
+        "--output", type=Path, help="folder for the results; a folder in RUN, or runs/reference, when left out"
+    )
+    parser.add_argument(
+        "--runtime",
+        choices=("openvino", *_backend.BACKENDS),
+        help="what computes; the export to OpenVINO where RUN has one, else Keras on $KERAS_BACKEND or jax",
+    )
     options = parser.parse_args(arguments)
     if len(options.runs) > 2:
         raise UserError(f"one run is evaluated or two are compared, received {len(options.runs)}; name at most two")
@@ -70,18 +88,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluates a run on a split."""
-    from cxr_keras3 import artifact, evaluation  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3 import artifact, evaluation  # noqa: PLC0415 -- --help answers without it
 
     (run_dir,) = options.runs
-    output = options.output or run_dir / (artifact.EVALUATION if options.split == "test" else options.split)
+    output = options.output or artifact.results_dir(run_dir) / (
+        artifact.EVALUATION if options.split == "test" else options.split
+    )
     results = evaluation.evaluate(
-        artifact.load_model(run_dir),
-        artifact.load_manifest(run_dir),
+        run_dir,
         find_dataset(options),
         split=options.split,
-        run_dir=run_dir,
         output_dir=output,
         sensitivity=options.sensitivity,
+        runtime=options.runtime,
     )
     progress.say(evaluation.describe(results))
     for reason in results["audit"]["reasons"]:
@@ -92,7 +111,7 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def evaluate_external(options: argparse.Namespace) -> int:
     """Evaluates a run on the user's images."""
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
     from cxr_keras3.evaluation import REPORT, external, report  # noqa: PLC0415
 
     (run_dir,) = options.runs
@@ -100,14 +119,8 @@ def evaluate_external(options: argparse.Namespace) -> int:
     manifest.require_whole_images()
     source = options.images or options.labels
     read = external.from_folder if options.images else external.from_table
-    output = options.output or run_dir / f"external-{source.stem}"
-    results = external.evaluate(
-        artifact.load_model(run_dir),
-        manifest,
-        read(source, manifest.class_names),
-        run_dir=run_dir,
-        output_dir=output,
-    )
+    output = options.output or artifact.results_dir(run_dir) / f"external-{source.stem}"
+    results = external.evaluate(run_dir, read(source, manifest.class_names), output_dir=output, runtime=options.runtime)
     progress.say(f"{results['images']} images: accuracy {report.figure_text(results['accuracy'])}")
     for row in results["unreadable"]:
         progress.say(f"not read: {row['file']}: {row['reason']}")
@@ -117,14 +130,16 @@ def evaluate_external(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compares two runs on a split."""
-    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- --help answers without it
     from cxr_keras3.evaluation import comparison  # noqa: PLC0415
 
     first, second = options.runs
-    output = options.output or first / artifact.EVALUATION / f"against-{second.name}"
+    output = options.output or artifact.results_dir(first) / artifact.EVALUATION / f"against-{second.name}"
     region = artifact.load_manifest(first).region
     examples = data.load(find_dataset(options), options.split, region=region)
-    results = comparison.compare((first, second), examples, split=options.split, output_dir=output)
+    results = comparison.compare(
+        (first, second), examples, split=options.split, output_dir=output, runtime=options.runtime
+    )
     gain = results["difference"]["accuracy"]
     progress.say(
         f"accuracy of {results['runs'][1]} less that of {results['runs'][0]}: {gain['value']:+.3f} "
@@ -140,7 +155,7 @@ def find_dataset(options: argparse.Namespace) -> "Builder":
     Raises:
         UserError: Where it is another.
     """
-    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- --help answers without it
     from tfds_cxr import reading  # noqa: PLC0415
 
     builder = reading.find(options.data_dir)

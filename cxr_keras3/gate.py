@@ -2,16 +2,18 @@
 
 Two measures, fitted at the end of training and kept in the run's `gate.npz`:
 
-- the Mahalanobis distance of the model's pooled features from those of the training images, whose covariance
-  is shrunk (Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
-  Attacks", NeurIPS 2018; Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance
-  matrices", 2004);
+- the Mahalanobis distance of the model's pooled features from those of the training images (Lee et al., "A
+  Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks", NeurIPS 2018). Their
+  covariance is shrunk (Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance matrices",
+  2004), and beyond its widest directions taken for the same in all (Tipping & Bishop, "Probabilistic principal
+  component analysis", 1999), so that a gate stays small where the features are many;
 - a logistic regression on thumbnails that tells upright films from turned and inverted ones, trained on the
   training images as they are, turned and inverted.
 
 docs/adr/0016 gives the evidence for both, and their error rates.
 """
 
+import dataclasses
 import math
 import zipfile
 from dataclasses import dataclass
@@ -23,13 +25,15 @@ from PIL import Image
 
 from cxr_keras3.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ACCEPTED_SHARE = 0.995
 """Share of the validation images that the distance threshold lets pass."""
 MIN_UPRIGHT = 0.05
 """Least probability of being upright; below it another orientation is some twenty times as likely."""
 MIN_CONTRAST = 4.0
 """Least standard deviation of an image's grey values; the flattest film of 4,840 of the database has 14."""
+DIRECTIONS = 128
+"""How many of the widest directions of the features have a variance of their own; the others share their mean."""
 MIN_VARIANCE = 1e-4
 """Least variance along any direction, as a share of the mean one, lest a feature that never stirred in training
 decide alone."""
@@ -52,14 +56,16 @@ class Gate:
 
     Attributes:
         mean: (C,), of the training images' compressed features.
-        whitening: (C, C), takes centred compressed features to a space where the distance is Euclidean.
+        directions: (C, K), orthonormal, the widest of their covariance; K is at most `DIRECTIONS`.
+        variances: (K + 1,), along each of these, and the mean of those along all others.
         threshold: Largest squared distance accepted.
         weights: (256, 5), of the logistic regression on thumbnails, a column for each of `ORIENTATIONS`.
         bias: (5,), of the same.
     """
 
     mean: Floats
-    whitening: Floats
+    directions: Floats
+    variances: Floats
     threshold: float
     weights: Floats
     bias: Floats
@@ -67,7 +73,9 @@ class Gate:
     def distances(self, features: Floats) -> Floats:
         """Squared distances, (N,), of pooled features (N, C) from the training images."""
         centred = _compressed(features) - self.mean
-        return np.asarray(np.square(centred @ self.whitening).sum(axis=1))
+        along = np.square(centred @ self.directions)
+        beyond = np.maximum(np.square(centred).sum(axis=1) - along.sum(axis=1), 0.0)  # below it by rounding alone
+        return np.asarray((along / self.variances[:-1]).sum(axis=1) + beyond / self.variances[-1])
 
     def orientations(self, images: Images) -> Floats:
         """Probabilities of `ORIENTATIONS`, (N, 5), of canonical images (N, 299, 299, 1)."""
@@ -114,19 +122,22 @@ def fit(features_train: Floats, *features_validation: Floats, images_train: Imag
 
     shrunk = LedoitWolf().fit(_compressed(features_train).astype(np.float64))
     mean = shrunk.location_.astype(np.float32)
-    whitening = _whitening(shrunk.covariance_).astype(np.float32)
+    directions, variances = _spread(shrunk.covariance_)
     weights, bias = _fit_orientation(_thumbnails(images_train))
-    unset = Gate(mean, whitening, math.inf, weights, bias)
+    unset = Gate(mean, directions, variances, math.inf, weights, bias)
     thresholds = [np.quantile(unset.distances(each), ACCEPTED_SHARE, method="higher") for each in features_validation]
     least = 0.01 * len(mean)  # of Gaussian features the distance is C on average; none at all if they never vary
-    return Gate(mean, whitening, max(least, *map(float, thresholds)), weights, bias)
+    return dataclasses.replace(unset, threshold=max(least, *map(float, thresholds)))
 
 
-def _whitening(covariance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The matrix W whose W W' is the covariance's inverse, with a floor below features that hardly vary."""
-    variances, directions = np.linalg.eigh(covariance)
+def _spread(covariance: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
+    """`Gate.directions` and `Gate.variances` of a covariance, with a floor below features that hardly vary."""
+    variances, directions = np.linalg.eigh(covariance)  # the narrowest first
+    variances, directions = variances[::-1], directions[:, ::-1]
+    count = min(DIRECTIONS, len(variances) - 1)
+    found = np.append(variances[:count], variances[count:].mean())
     floor = max(MIN_VARIANCE * float(variances.mean()), 1e-8)  # all are zero in a model that has collapsed
-    return np.asarray(directions / np.sqrt(np.maximum(variances, floor)))
+    return directions[:, :count].astype(np.float32), np.maximum(found, floor).astype(np.float32)
 
 
 def _fit_orientation(thumbnails: Floats) -> tuple[Floats, Floats]:
@@ -171,7 +182,7 @@ def load(path: Path) -> Gate:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             if content["schema_version"] != SCHEMA_VERSION:
                 raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has another; fit it again")
-            names = ("mean", "whitening", "weights", "bias")
+            names = ("mean", "directions", "variances", "weights", "bias")
             arrays = {name: content[name] for name in names}
             return Gate(threshold=float(content["threshold"]), **arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -6,6 +6,7 @@ Example: python -m cxr_keras3.predict --model runs/first film.png folder archive
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 
     if options.output and options.output.suffix not in results.SUFFIXES:
         raise UserError(f"--output must end in {', '.join(results.SUFFIXES)}, received {options.output}")
-    run_dir = options.model or artifact.latest_run()
+    run_dir = options.model or artifact.REFERENCE
     artifact.load_manifest(run_dir)
     found = None if options.inputs == [Path("-")] else inputs.sources(options.inputs)
     predictor = inference.load(run_dir, runtime=options.runtime)
@@ -65,7 +66,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="INPUT",
         help="image file, folder of them, or zip archive; - alone reads file names from standard input, one a line",
     )
-    add("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
+    add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
     add("--output", type=Path, help="write to this .csv, .jsonl or .parquet file rather than to the terminal")
     add("--resume", action="store_true", help="go on with an --output that an interrupted command left")
     add("--heat-maps", type=Path, metavar="DIR", help="write a picture of where each prediction comes from")
@@ -92,7 +93,7 @@ def _score(
 ) -> Iterator["Prediction"]:
     """Scores with a progress bar, and draws the heat maps."""
     from cxr_keras3.inference import heat_maps as drawing  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.inference.predictor import BATCH_SIZE  # noqa: PLC0415
+    from cxr_keras3.inference.runtimes import BATCH_SIZE  # noqa: PLC0415
 
     if heat_maps:
         heat_maps.mkdir(parents=True, exist_ok=True)
@@ -124,21 +125,25 @@ def _write(
 
 def _show(records: Sequence[dict[str, Any]], *, class_names: Sequence[str]) -> None:
     """Prints a table, one row a film."""
+    from rich import box  # noqa: PLC0415 -- the table is not always printed
     from rich.console import Console  # noqa: PLC0415 -- the table is not always printed
     from rich.table import Table  # noqa: PLC0415
 
     flags = {True: "yes", False: "no", None: "not calibrated"}
-    table = Table()
-    for name in ("file", *class_names, "label", "abnormal", "flag"):
+    accepted = [record for record in records if record["accepted"]]
+    if not accepted:
+        return
+    places = [Path(record["file"]).absolute() for record in accepted]
+    folder = os.path.commonpath([place.parent for place in places])
+    table = Table(caption=f"in {folder}", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0))
+    table.add_column("file", overflow="fold", min_width=12)
+    for name in (*class_names, "label", "abnormal", "flag"):
         table.add_column(name, overflow="fold")
-    for record in records:
-        if record["accepted"]:
-            values = [f"{record['probabilities'][name]:.4f}" for name in class_names]
-            table.add_row(
-                record["file"], *values, record["label"], f"{record['abnormal_score']:.4f}", flags[record["flag"]]
-            )
-    if table.rows:
-        Console().print(table)
+    for place, record in zip(places, accepted, strict=True):
+        values = [f"{record['probabilities'][name]:.3f}" for name in class_names]
+        label, score = record["label"], f"{record['abnormal_score']:.3f}"
+        table.add_row(str(place.relative_to(folder)), *values, label, score, flags[record["flag"]])
+    Console().print(table)
 
 
 def _report(refused: Sequence[tuple[str, str]], count: int) -> int:

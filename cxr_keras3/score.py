@@ -38,13 +38,14 @@ def main(arguments: Sequence[str]) -> int:
     from cxr_keras3.bulk import bundle, listing, pipeline, tables  # noqa: PLC0415
     from cxr_keras3.inference import runtimes  # noqa: PLC0415
 
-    run_dir = options.model or artifact.latest_run()
+    run_dir = options.model or artifact.REFERENCE
     manifest = artifact.load_manifest(run_dir)
     films = listing.films(options.inputs)
     root = options.output if listing.is_uri(options.output) else os.fspath(Path(options.output).absolute())
     progress.say(f"{len(films)} films; starting Ray")
     with _cluster(options.address) as (cpus, found_gpus):
-        runtime = options.runtime or ("jax" if found_gpus else runtimes.default(run_dir))
+        on_gpus = found_gpus and (run_dir / artifact.MODEL).exists()
+        runtime = options.runtime or ("jax" if on_gpus else runtimes.default(run_dir))
         gpus = 0 if runtime == "openvino" else found_gpus
         packed = bundle.pack(run_dir, runtime)
         origin = tables.Origin(tables.SCHEMA_VERSION, manifest.name, packed.fingerprint, runtime, __version__)
@@ -73,7 +74,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         "that fsspec knows, such as s3://bucket/films; what lies on disks must be seen by the whole cluster",
     )
     add("--output", required=True, metavar="DIR", help="folder or URI for the tables; one that exists is completed")
-    add("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
+    add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
     add(
         "--address",
         default="local",
@@ -83,8 +84,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add(
         "--runtime",
         choices=("openvino", *_backend.BACKENDS),
-        help="what computes; jax where the cluster has a GPU, else openvino where RUN is exported to it, else Keras "
-        "on $KERAS_BACKEND or jax",
+        help="what computes; jax where the cluster has a GPU and RUN its model, else openvino where RUN is exported to "
+        "it, else Keras on $KERAS_BACKEND or jax",
     )
     return parser.parse_args(arguments)
 

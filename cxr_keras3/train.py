@@ -135,10 +135,9 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
     started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
     if (run_dir / artifact.MANIFEST).exists():
-        progress.say(f"{run_dir} is trained; going on with its evaluation and export")
-        model = artifact.load_model(run_dir)
+        progress.say(f"{run_dir} is trained; going on with its export and evaluation")
     else:
-        model = training.train(
+        training.train(
             config,
             builder=builder,
             run_dir=run_dir,
@@ -146,16 +145,9 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
         )
     if not devices.is_chief():
         return {}
-    results = evaluation.evaluate(
-        model,
-        artifact.load_manifest(run_dir),
-        builder,
-        split="test",
-        run_dir=run_dir,
-        output_dir=run_dir / artifact.EVALUATION,
-    )
     if config.region == "full":
         finishing.finish_run(run_dir, builder)
+    results = evaluation.evaluate(run_dir, builder, split="test", output_dir=run_dir / artifact.EVALUATION)
     progress.say(evaluation.describe(results))
     minutes = (dt.datetime.now(dt.UTC) - started).total_seconds() / 60
     progress.say(f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / evaluation.REPORT}")

@@ -14,6 +14,7 @@ from cxr_keras3 import (
     artifact,
     augment_on_device,
     backbones,
+    calibration,
     classifier,
     data,
     devices,
@@ -69,6 +70,7 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
             validation = metrics.headline_figures(
                 validation_split.labels, metrics.softmax(logits), groups=validation_split.group_ids
             )
+            calibration.of_run(run_dir, logits, validation_split.labels, class_names=LABELS)
             artifact.write_manifest(run_dir, _manifest(config, described, run_dir.name, validation))
     return model
 

@@ -1,6 +1,6 @@
 """Serves a web page that reads chest X-rays, on this machine only unless told otherwise.
 
-  python -m demo                                        the latest run in runs/
+  python -m demo                                        the reference model
   python -m demo --model runs/first --model runs/second two runs, to compare on the same film
   CXR_DEMO_PASSWORD=… python -m demo --user reader      asks for user and password
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     login = _login(options.user)
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
 
-    folders = options.model or [artifact.latest_run()]
+    folders = options.model or [artifact.REFERENCE]
     for folder in folders:
         artifact.load_manifest(folder)
     from demo import feedback, run, server  # noqa: PLC0415
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         server.prepare_environment(Path(folder))
         from demo import app, uploads  # noqa: PLC0415 -- imports Gradio
 
-        store = feedback.Store(options.feedback or folders[0] / "feedback", runs[0].class_names)
+        store = feedback.Store(options.feedback or artifact.results_dir(folders[0]) / "feedback", runs[0].class_names)
         page = app.build(runs, store=store, uploads=uploads.Uploads(Path(folder)))
         served = server.application(page, model=runs[0].name, login=login)
         server.serve(served, listening=listening, say=progress.say)
@@ -60,7 +60,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         type=Path,
         action="append",
         metavar="RUN",
-        help="run folder; the latest in runs/ when left out; twice to compare two",
+        help="run folder; the reference model when left out; twice to compare two",
     )
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--port", type=int, default=7860, help="default: 7860")

@@ -70,15 +70,8 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     builder = reading.find(data_dir)
-    model = training.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
-    evaluation.evaluate(
-        model,
-        artifact.load_manifest(folder),
-        builder,
-        split="test",
-        run_dir=folder,
-        output_dir=folder / artifact.EVALUATION,
-    )
+    training.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
+    evaluation.evaluate(folder, builder, split="test", output_dir=folder / artifact.EVALUATION)
     return folder
 
 

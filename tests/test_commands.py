@@ -73,7 +73,7 @@ def test_a_bad_file_among_good_ones_is_reported_and_the_rest_scored(
 
 def test_evaluate_again_gives_the_same_figures(run_dir: Path, data_dir: Path, tmp_path: Path, run_python) -> None:
     done = run_python(
-        "-m", "cxr_keras3.evaluate", run_dir, "--data-dir", data_dir, "--output", tmp_path, "--backend", "tensorflow"
+        "-m", "cxr_keras3.evaluate", run_dir, "--data-dir", data_dir, "--output", tmp_path, "--runtime", "tensorflow"
     )
     assert done.returncode == 0, done.stderr
     first, again = (json.loads((folder / "metrics.json").read_text()) for folder in (run_dir / "evaluation", tmp_path))

@@ -206,13 +206,7 @@ def test_images_from_elsewhere_are_measured_and_bad_files_listed(
     shutil.copy(next((folder / "COVID").iterdir()), folder / "COVID" / "copy.png")
     (folder / "Normal" / "text.png").write_text("this is text")
     Image.new("L", (299, 299), 7).save(folder / "Normal" / "flat.png")
-    found = external.evaluate(
-        artifact.load_model(run_dir),
-        artifact.load_manifest(run_dir),
-        external.from_folder(folder, LABELS),
-        run_dir=run_dir,
-        output_dir=tmp_path / "out",
-    )
+    found = external.evaluate(run_dir, external.from_folder(folder, LABELS), output_dir=tmp_path / "out")
     assert (found["images"], found["groups"]) == (8, 7)
     assert [Path(row["file"]).name for row in found["unreadable"]] == ["text.png"]
     assert found["internal"]["accuracy"]["value"] is not None
@@ -225,16 +219,17 @@ def test_images_from_elsewhere_are_measured_and_bad_files_listed(
 
 def test_external_images_need_a_calibrated_run(run_dir: Path, film: Path, tmp_path: Path) -> None:
     labelled = [external.Labelled(film, 0)]
+    shutil.copy(run_dir / artifact.MANIFEST, tmp_path)
     with pytest.raises(UserError, match=r"calibration\.json"):
-        external.evaluate(None, artifact.load_manifest(run_dir), labelled, run_dir=tmp_path, output_dir=tmp_path)
+        external.evaluate(tmp_path, labelled, output_dir=tmp_path)
 
 
 def test_another_sensitivity_refits_and_the_same_does_not(run_dir: Path, tmp_path: Path) -> None:
     labels, logits = scored(0)
-    first = measures.calibrate(tmp_path, logits, labels, class_names=LABELS, sensitivity=None)
+    first = calibration.of_run(tmp_path, logits, labels, class_names=LABELS, sensitivity=None)
     assert first.sensitivity == 0.95
-    assert measures.calibrate(tmp_path, logits * 9, labels, class_names=LABELS, sensitivity=None) == first
-    second = measures.calibrate(tmp_path, logits, labels, class_names=LABELS, sensitivity=0.8)
+    assert calibration.of_run(tmp_path, logits * 9, labels, class_names=LABELS, sensitivity=None) == first
+    second = calibration.of_run(tmp_path, logits, labels, class_names=LABELS, sensitivity=0.8)
     assert second.abnormal_threshold > first.abnormal_threshold
     assert calibration.load(tmp_path / artifact.CALIBRATION) == second
 

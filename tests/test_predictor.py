@@ -1,5 +1,6 @@
 """The predictor on a graph whose answers are known, without Keras."""
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -118,10 +119,8 @@ def test_what_the_gate_refuses_gets_no_probabilities(tmp_path: Path, films: list
     fitted = gate.fit(near, near, images_train=train)
     always_upright = np.zeros_like(fitted.bias)
     always_upright[0] = 50.0
-    gate.save(
-        gate.Gate(fitted.mean, fitted.whitening, fitted.threshold, fitted.weights * 0, always_upright),
-        run / artifact.GATE,
-    )
+    unturned = dataclasses.replace(fitted, weights=fitted.weights * 0, bias=always_upright)
+    gate.save(unturned, run / artifact.GATE)
     loaded = inference.load(run)
     half = np.repeat(np.array([[0, 255]], np.uint8), 150, axis=1)
     for pixels, accepted in ((np.asarray(Image.open(films[10])), True), (np.tile(half, (300, 1)), False)):

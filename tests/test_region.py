@@ -40,8 +40,8 @@ def test_crop_shows_the_box_with_a_margin_at_the_image_s_size(mask: np.ndarray) 
     found = restrict(rows.astype(np.uint8), mask, "crop")
     assert (found.shape, found.dtype) == (IMAGE.shape, np.uint8)
     inside = np.flatnonzero(mask.any(axis=(1, 2))) / 256 * 255
-    assert found[2, 150, 0] == pytest.approx(max(inside.min() - 0.05 * 255, 0), abs=6)
-    assert found[-3, 150, 0] == pytest.approx(min(inside.max() + 0.05 * 255, 254), abs=6)
+    assert float(found[2, 150, 0]) == pytest.approx(max(inside.min() - 0.05 * 255, 0), abs=6)
+    assert float(found[-3, 150, 0]) == pytest.approx(min(inside.max() + 0.05 * 255, 254), abs=6)
 
 
 def test_full_is_the_image() -> None:

@@ -22,7 +22,7 @@ from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
 from cxr_keras3.errors import UserError
 from cxr_keras3.images import ImageError
 from cxr_keras3.inference.inputs import Source
-from cxr_keras3.inference.predictor import BATCH_SIZE
+from cxr_keras3.inference.runtimes import BATCH_SIZE
 
 MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
 PIECES_PER_SLOT = 8  # so that all are busy until near the end

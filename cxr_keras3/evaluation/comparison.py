@@ -14,7 +14,14 @@ from cxr_keras3.evaluation.scoring import Scorer
 COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
 
 
-def compare(run_dirs: tuple[Path, Path], examples: data.Split, *, split: str, output_dir: Path) -> dict[str, Any]:
+def compare(
+    run_dirs: tuple[Path, Path],
+    examples: data.Split,
+    *,
+    split: str,
+    output_dir: Path,
+    runtime: str | None = None,
+) -> dict[str, Any]:
     """Scores a split with both runs and writes `comparison.json` and `comparison.html`.
 
     Args:
@@ -22,6 +29,7 @@ def compare(run_dirs: tuple[Path, Path], examples: data.Split, *, split: str, ou
         examples: The split that both are scored on.
         split: Its name.
         output_dir: Where the files go; made where missing.
+        runtime: What computes, see `Scorer`.
 
     Returns:
         What was written to `comparison.json`.
@@ -32,7 +40,7 @@ def compare(run_dirs: tuple[Path, Path], examples: data.Split, *, split: str, ou
         raise UserError(f"two runs are compared on the same images, these see regions {' and '.join(sorted(regions))}")
     for run_dir in run_dirs:
         calibrated = calibration.load(run_dir / artifact.CALIBRATION)
-        scorer = Scorer(artifact.load_model(run_dir))
+        scorer = Scorer(run_dir, runtime=runtime)
         names.append(artifact.load_manifest(run_dir).name)
         scored.append(calibrated.probabilities(scorer.run(examples.images, f"scoring with {run_dir.name}").logits))
     results = {

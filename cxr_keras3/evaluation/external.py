@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from cxr_keras3 import artifact, calibration, images, metrics, progress
@@ -77,18 +76,17 @@ def _label(name: str, class_names: Sequence[str], *, where: str) -> int:
 
 
 def evaluate(
-    model: keras.Model, manifest: artifact.Manifest, labelled: Sequence[Labelled], *, run_dir: Path, output_dir: Path
+    run_dir: Path, labelled: Sequence[Labelled], *, output_dir: Path, runtime: str | None = None
 ) -> dict[str, Any]:
     """Scores the files and writes `metrics.json`, `predictions.csv` and `report.html`.
 
     Files with the same pixels count as one group; the files say nothing of patients.
 
     Args:
-        model: The run's model.
-        manifest: The run's manifest.
-        labelled: The files, from `from_folder` or `from_table`.
         run_dir: The run folder, with its calibration; its own figures are shown beside these where it has them.
+        labelled: The files, from `from_folder` or `from_table`.
         output_dir: Where the files go; made where missing.
+        runtime: What computes, see `Scorer`.
 
     Returns:
         What was written to `metrics.json`.
@@ -96,13 +94,14 @@ def evaluate(
     Raises:
         UserError: Where the run is not calibrated, or no file can be read.
     """
+    manifest = artifact.load_manifest(run_dir)
     calibrated = calibration.load(run_dir / artifact.CALIBRATION)
     read, films, unreadable = _decode(labelled)
     if not read:
         raise UserError(f"no file could be read, the first because {unreadable[0]['reason']}; pass readable images")
     labels = np.array([item.label for item in read])
     groups = np.array([hashlib.sha256(film.tobytes()).hexdigest() for film in films])
-    outputs = Scorer(model).run(films, "scoring the images")
+    outputs = Scorer(run_dir, runtime=runtime).run(films, "scoring the images")
     probabilities = calibrated.probabilities(outputs.logits)
     results = {
         "schema_version": SCHEMA_VERSION,

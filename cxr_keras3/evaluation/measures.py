@@ -1,51 +1,16 @@
 """What can be said of any labelled images: figures, calibration, triage and abstention."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import artifact, calibration, metrics, progress
+from cxr_keras3 import calibration, metrics
 from cxr_keras3.evaluation.abstention import accuracy_by_share_answered, prediction_sets
 from cxr_keras3.evaluation.triage import triage
 
 SCHEMA_VERSION = 2
 PREDICTIONS, REPORT = "predictions.csv", "report.html"
-SENSITIVITY = 0.95
-
-
-def calibrate(
-    run_dir: Path,
-    logits: np.ndarray,
-    labels: np.ndarray,
-    *,
-    class_names: tuple[str, ...],
-    sensitivity: float | None,
-) -> calibration.Calibration:
-    """The run's calibration; fitted and written where it is missing or aims at another sensitivity.
-
-    Args:
-        run_dir: The run folder.
-        logits: Of the validation split, float (N, classes).
-        labels: Of the validation split, int (N,).
-        class_names: In the order of the logits.
-        sensitivity: Share of abnormal images to flag; None for what the run has, or 0.95.
-    """
-    path = run_dir / artifact.CALIBRATION
-    if path.exists():
-        found = calibration.load(path)
-        if sensitivity is None or found.sensitivity == sensitivity:
-            return found
-    fitted = calibration.fit(
-        logits,
-        labels,
-        class_names=class_names,
-        sensitivity=SENSITIVITY if sensitivity is None else sensitivity,
-    )
-    calibration.save(fitted, path)
-    progress.say(f"calibration: {path}")
-    return fitted
 
 
 def measure(

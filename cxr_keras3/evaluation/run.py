@@ -5,49 +5,47 @@ import time
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
-from cxr_keras3 import artifact, data
+from cxr_keras3 import artifact, calibration, data
 from cxr_keras3.calibration import Calibration
 from cxr_keras3.evaluation import audit, floors, masks, mistakes, report, tables
-from cxr_keras3.evaluation.measures import PREDICTIONS, REPORT, SCHEMA_VERSION, calibrate, measure
+from cxr_keras3.evaluation.measures import PREDICTIONS, REPORT, SCHEMA_VERSION, measure
 from cxr_keras3.evaluation.scoring import Outputs, Scorer
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
 def evaluate(
-    model: keras.Model,
-    manifest: artifact.Manifest,
+    run_dir: Path,
     builder: Builder,
     *,
     split: str,
-    run_dir: Path,
     output_dir: Path,
     sensitivity: float | None = None,
+    runtime: str | None = None,
 ) -> dict[str, Any]:
     """Scores a split and writes `metrics.json`, `predictions.csv` and `report.html`.
 
     Evaluating the test split writes the run's model card too.
 
     Args:
-        model: The run's model, from `artifact.load_model`.
-        manifest: The run's manifest.
+        run_dir: The run folder; its `calibration.json` is fitted on the validation split where it is missing.
         builder: The dataset the run was trained on.
         split: One of `data.SPLITS`.
-        run_dir: The run folder; its `calibration.json` is fitted on the validation split where it is missing.
         output_dir: Where the files go; made where missing.
         sensitivity: Share of abnormal images to flag; the calibration is fitted anew where it aimed at
             another. None keeps it, or takes 0.95.
+        runtime: What computes, see `Scorer`.
 
     Returns:
         What was written to `metrics.json`, see docs/metrics-schema.md.
     """
     started = time.perf_counter()
-    scorer = Scorer(model)
+    manifest = artifact.load_manifest(run_dir)
+    scorer = Scorer(run_dir, runtime=runtime)
     validation = data.load(builder, "validation", region=manifest.region)
     tuned = scorer.run(validation.images, "scoring the validation split")
-    calibrated = calibrate(
+    calibrated = calibration.of_run(
         run_dir, tuned.logits, validation.labels, class_names=manifest.class_names, sensitivity=sensitivity
     )
     examples = data.load(builder, split, region=manifest.region)
@@ -114,7 +112,9 @@ def _write(
     page = report.render(results, manifest, examples=examples, outputs=outputs, probabilities=probabilities)
     (output_dir / REPORT).write_text(page, encoding="utf-8")
     if results["split"] == "test":
-        (run_dir / artifact.MODEL_CARD).write_text(report.model_card(results, manifest), encoding="utf-8")
+        folder = artifact.results_dir(run_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / artifact.MODEL_CARD).write_text(report.model_card(results, manifest), encoding="utf-8")
 
 
 def _errors(examples: data.Split, outputs: Outputs, calibrated: Calibration) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""Runs the model, and keeps count of the time that takes."""
+"""Runs a model that is to be judged, and keeps count of the time that takes."""
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
-import keras
 import numpy as np
 
-from cxr_keras3 import classifier, metrics, progress
-
-BATCH_SIZE = 32
+from cxr_keras3 import metrics
+from cxr_keras3.inference import batches, parity, runtimes
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Outputs:
     """What one forward pass gives.
 
     Attributes:
-        logits: float32 (N, classes).
+        logits: float32 (N, classes), to a constant for each image, which changes no figure.
         maps: Class activation maps, float32 (N, h, w, classes), see `classifier.explainer`.
         features: Pooled features, float32 (N, channels).
     """
@@ -27,33 +26,42 @@ class Outputs:
 
 
 class Scorer:
-    """A model whose logits, activation maps and pooled features come from a single pass.
+    """A run's model: its export to OpenVINO in float32, or Keras.
 
     Attributes:
         seconds: Time spent in the model so far, its compilation included.
     """
 
-    def __init__(self, model: keras.Model) -> None:
-        features = classifier.feature_extractor(model).output
-        self._model = keras.Model(model.input, [*classifier.explainer(model).outputs, features])
+    def __init__(self, run_dir: Path, *, runtime: str | None = None) -> None:
+        """Loads a run.
+
+        Args:
+            run_dir: The run folder.
+            runtime: One of `runtimes.RUNTIMES`; see `runtimes.default` when None.
+
+        Raises:
+            UserError: Where the runtime cannot serve the run.
+        """
+        name = runtime or runtimes.default(run_dir)
+        self._temperature = 1.0
+        if name == "openvino":
+            self._temperature = parity.load(runtimes.export_folder(run_dir, name)).temperature
+        self._runtime = runtimes.load(run_dir, name, temperature=self._temperature, precision="float32")
         self.seconds = 0.0
 
     def run(self, images: np.ndarray, task: str) -> Outputs:
-        """Scores images in batches of one size, so that the model is compiled once.
+        """Scores images.
 
         Args:
             images: uint8 (N, 299, 299, 1), N at least 1.
             task: What the progress bar says.
         """
         started = time.perf_counter()
-        columns: tuple[list[np.ndarray], ...] = ([], [], [])
-        for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
-            batch = np.asarray(images[start : start + BATCH_SIZE])
-            filled = batch[np.minimum(np.arange(BATCH_SIZE), len(batch) - 1)]
-            for column, output in zip(columns, self._model.predict_on_batch(filled), strict=True):
-                column.append(np.asarray(output)[: len(batch)])
+        found = batches.run(self._runtime, images, task=task)
         self.seconds += time.perf_counter() - started
-        return Outputs(*(np.concatenate(column) for column in columns))
+        least = np.finfo(np.float32).tiny  # of probabilities that are nought to float32
+        logits = self._temperature * np.log(np.maximum(found.probabilities, least))
+        return Outputs(logits, found.activation_maps, found.features)
 
     def predict(self, images: np.ndarray, task: str) -> np.ndarray:
         """Probabilities float64 (N, classes), not calibrated: which class is most probable does not depend on it."""

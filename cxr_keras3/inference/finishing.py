@@ -4,13 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from cxr_keras3 import artifact, data, gate, progress
 from cxr_keras3.errors import UserError
-from cxr_keras3.inference import runtimes
-from cxr_keras3.inference.predictor import BATCH_SIZE
+from cxr_keras3.inference import batches, runtimes
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
@@ -33,7 +29,7 @@ def finish_run(run_dir: Path, builder: Builder) -> None:
     if done.returncode != 0:
         raise UserError(
             f"the export of {run_dir} to OpenVINO failed, see above; the run itself is complete, and "
-            "python -m cxr_keras3.predict scores with it by --runtime jax"
+            "cxr_keras3.evaluate and cxr_keras3.predict take it with --runtime jax"
         )
     fit_gate(run_dir, builder)
 
@@ -45,17 +41,9 @@ def fit_gate(run_dir: Path, builder: Builder) -> None:
     served = [runtimes.OpenVINORuntime(folder, precision) for precision in sorted(precisions, reverse=True)]
     train, validation = data.load(builder, "train").images, data.load(builder, "validation").images
     fitted = gate.fit(
-        _features(served[0], train, task="features of the training images"),
-        *(_features(runtime, validation, task="features of the validation images") for runtime in served),
+        batches.run(served[0], train, task="features of the training images").features,
+        *(batches.run(each, validation, task="features of the validation images").features for each in served),
         images_train=train,
     )
     gate.save(fitted, run_dir / artifact.GATE)
     progress.say(f"gate: {run_dir / artifact.GATE}")
-
-
-def _features(runtime: runtimes.Runtime, images: npt.NDArray[np.uint8], *, task: str) -> npt.NDArray[np.float32]:
-    parts = []
-    for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
-        chosen = np.minimum(np.arange(start, start + BATCH_SIZE), len(images) - 1)  # batches of one size
-        parts.append(runtime.start(images[chosen])().features)
-    return np.concatenate(parts)[: len(images)]

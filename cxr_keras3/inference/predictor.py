@@ -17,8 +17,8 @@ from cxr_keras3.inference import runtimes
 from cxr_keras3.inference.inputs import Source
 from cxr_keras3.inference.outputs import Outputs
 from cxr_keras3.inference.records import Prediction
+from cxr_keras3.inference.runtimes import BATCH_SIZE
 
-BATCH_SIZE = 16
 _DECODED_AHEAD = 8  # beyond a batch, so that decoding goes on while the runtime computes
 NORMAL = calibration.NORMAL
 

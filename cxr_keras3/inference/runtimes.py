@@ -19,6 +19,8 @@ RuntimeName = Literal["openvino", "jax", "tensorflow", "torch"]
 RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 Precision = Literal["float32", "bfloat16"]
 OPENVINO_MODEL = "model.xml"
+BATCH_SIZE = 16
+"""Images computed at a time; a runtime compiles each size anew."""
 
 Images = npt.NDArray[np.uint8]
 
@@ -152,13 +154,14 @@ class KerasRuntime:
         return lambda: found
 
 
-def load(run_dir: Path, name: str, *, temperature: float) -> Runtime:
+def load(run_dir: Path, name: str, *, temperature: float, precision: Precision | None = None) -> Runtime:
     """Loads a run's runtime.
 
     Args:
         run_dir: The run folder.
         name: One of `RUNTIMES`.
         temperature: The run's, see `cxr_keras3.calibration`; 1 where uncalibrated.
+        precision: What OpenVINO computes in; see `choose_precision` when None.
 
     Raises:
         UserError: Where the runtime is unknown or not installed, or the run has no such export, or one of
@@ -178,4 +181,4 @@ def load(run_dir: Path, name: str, *, temperature: float) -> Runtime:
             f"the export in {folder} must have the run's calibration, its temperature is {exported:.4f} and "
             f"the run's {temperature:.4f}; {remedy}"
         )
-    return OpenVINORuntime(folder, choose_precision(folder))
+    return OpenVINORuntime(folder, precision or choose_precision(folder))

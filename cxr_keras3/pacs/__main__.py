@@ -40,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
         ) from error
     from cxr_keras3 import artifact, inference  # noqa: PLC0415 -- see above
 
-    run_dir = options.model or artifact.latest_run()
+    run_dir = options.model or artifact.REFERENCE
     model = identity.load(run_dir)
     if options.explain:
         return _explain(options.explain, options.state, model)
@@ -89,7 +89,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--dicomweb", required=True, metavar="URL", help="of the archive's DICOMweb service")
-    add("--model", type=Path, metavar="RUN", help="run folder; the latest in runs/ when left out")
+    add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
     add("--runtime", choices=("openvino", *_backend.BACKENDS), help="what computes; see predict")
     add("--user", help="for basic authentication; the password is in CXR_PACS_PASSWORD")
     add(

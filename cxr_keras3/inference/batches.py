@@ -1,0 +1,34 @@
+"""Runs a runtime over images that are in memory already."""
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_keras3 import progress
+from cxr_keras3.inference.outputs import FEATURES, MAPS, PROBABILITIES, Outputs
+from cxr_keras3.inference.runtimes import BATCH_SIZE, Runtime
+
+
+def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Outputs:
+    """Runs a runtime in batches of one size, the last filled up by repetition, several in flight at a time.
+
+    Args:
+        runtime: What computes.
+        images: uint8 (N, 299, 299, 1), N at least 1.
+        task: What the progress bar says.
+
+    Returns:
+        The outputs for all N.
+    """
+    waiting: deque[Callable[[], Outputs]] = deque()
+    parts: list[Outputs] = []
+    for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
+        indices = np.minimum(np.arange(start, start + BATCH_SIZE), len(images) - 1)
+        waiting.append(runtime.start(np.asarray(images[indices])))
+        if len(waiting) >= runtime.in_flight(BATCH_SIZE):
+            parts.append(waiting.popleft()())
+    parts += [wait() for wait in waiting]
+    names = (PROBABILITIES, MAPS, FEATURES)
+    return Outputs(*(np.concatenate([getattr(part, name) for part in parts])[: len(images)] for name in names))
