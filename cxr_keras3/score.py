@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     run_dir = options.model or artifact.REFERENCE
     manifest = artifact.load_manifest(run_dir)
     films = listing.films(options.inputs)
-    root = options.output if listing.is_uri(options.output) else os.fspath(Path(options.output).absolute())
+    output = options.output.removeprefix("file://")  # a disk, where parts are renamed and the output is locked
+    root = output if listing.is_uri(output) else os.fspath(Path(output).absolute())
     progress.say(f"{len(films)} films; starting Ray")
     with _cluster(options.address) as (cpus, found_gpus):
         on_gpus = found_gpus and (run_dir / artifact.MODEL).exists()
