@@ -18,8 +18,10 @@ DEPLOY = ROOT / "deploy"
 JOIN = """
 from cxr_keras3 import _backend
 _backend.select("jax", _backend.Together("auto", 1, 0))
+from pathlib import Path
 from cxr_keras3 import devices
-print(*devices.process())
+number, count = devices.process()
+(Path(FOLDER) / str(number)).write_text(str(count))  # Gloo writes to standard output
 """
 
 
@@ -49,9 +51,10 @@ def run(*command: str | Path, environment: dict[str, str]) -> subprocess.Complet
 
 
 def test_two_processes_of_a_slurm_job_find_each_other(tmp_path: Path) -> None:
-    done = run(tmp_path / "srun", sys.executable, "-c", JOIN, environment=srun_of(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert {"0 2", "1 2"} <= set(done.stdout.splitlines())
+    program = f"FOLDER = {str(tmp_path)!r}{JOIN}"
+    done = run(tmp_path / "srun", sys.executable, "-c", program, environment=srun_of(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [(tmp_path / number).read_text() for number in ("0", "1")] == ["2", "2"]
 
 
 def test_where_there_is_no_job_that_is_said(run_python) -> None:
