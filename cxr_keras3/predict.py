@@ -136,7 +136,7 @@ def _show(records: Sequence[dict[str, Any]], *, class_names: Sequence[str]) -> N
     places = [Path(record["file"]).absolute() for record in accepted]
     folder = os.path.commonpath([place.parent for place in places])
     table = Table(caption=f"in {folder}", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0))
-    table.add_column("file", overflow="fold", min_width=12)
+    table.add_column("file", overflow="fold")
     for name in (*class_names, "label", "abnormal", "flag"):
         table.add_column(name, overflow="fold")
     for place, record in zip(places, accepted, strict=True):

@@ -10,6 +10,7 @@ Uploads are deleted when the page is closed, at the latest after an hour. Nothin
 
 import argparse
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str]) -> int:
             progress.say(f"note: {sentence}")
     if options.host not in LOOPBACK and login is None:
         progress.say(f"note: whoever reaches {options.host} can use the page; --user asks for a password")
+    # OpenVINO compiles on its own threads while Gradio's modules are imported, most of the start.
+    threading.Thread(target=run.warm_up, args=(runs,), name="warm-up").start()
     with server.upload_folder() as folder:
         server.prepare_environment(Path(folder))
         from demo import app, uploads  # noqa: PLC0415 -- imports Gradio

@@ -1,13 +1,16 @@
 """A run as the page needs it: what scores, what its evaluation found, and what must be said of it everywhere."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cxr_keras3 import artifact
 from cxr_keras3.errors import UserError
+from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.inference import Predictor
 from cxr_keras3.inference import load as load_predictor
 
@@ -57,6 +60,12 @@ def load(folder: Path, *, runtime: str | None) -> Run:
         UserError: Where the folder is no finished run, or its evaluation is damaged or of another version.
     """
     return Run(folder, load_predictor(folder, runtime=runtime), _read_metrics(folder))
+
+
+def warm_up(runs: Sequence[Run]) -> None:
+    """Scores a black image with each, so that the first film does not wait for the graph's compilation."""
+    for each in runs:
+        list(each.predictor.predict([np.zeros((IMAGE_SIZE, IMAGE_SIZE), dtype=np.uint8)], batch_size=1))
 
 
 def banners(run: Run) -> list[str]:
