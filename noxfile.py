@@ -114,7 +114,7 @@ def build(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into site/, with warnings as errors; needs no network but for the installation."""
-    _install(session, "docs", "pacs")
+    _install(session, "docs", "pacs", "ray")
     shutil.rmtree("docs/reference/api", ignore_errors=True)  # of modules that may be gone
     _run(session, "python -m sphinx --fail-on-warning --keep-going --fresh-env --builder html docs site")
 

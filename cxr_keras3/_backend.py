@@ -16,7 +16,8 @@ class Together:
     """Several processes that train one model, each on its own devices.
 
     Attributes:
-        coordinator: Address and port of process 0, such as "10.0.0.1:1234".
+        coordinator: Address and port of process 0, such as "10.0.0.1:1234"; or "auto", where JAX learns these and the
+            numbers below from SLURM, Open MPI or the TPU pod.
         processes: How many there are.
         process: The number of this one, from 0.
     """
@@ -57,11 +58,25 @@ def select(name: str, together: Together | None = None) -> None:
     if together is not None:
         if name != "jax":
             raise UserError(f"several processes train on JAX only, received --backend {name}")
-        keras.distribution.initialize(together.coordinator, together.processes, together.process)
+        _join(together)
     if name == "jax":
         from cxr_keras3 import _fast_convolutions  # noqa: PLC0415 -- needs JAX
 
         _fast_convolutions.enable()
+
+
+def _join(together: Together) -> None:
+    import keras  # noqa: PLC0415 -- the backend is chosen
+
+    if together.coordinator != "auto":
+        keras.distribution.initialize(together.coordinator, together.processes, together.process)
+        return
+    try:
+        keras.distribution.initialize()
+    except ValueError as error:
+        raise UserError(
+            f"--coordinator auto needs a job of SLURM or Open MPI or a TPU pod, found none ({error}); give HOST:PORT"
+        ) from error
 
 
 def keep_tensorflow_off_accelerators() -> None:

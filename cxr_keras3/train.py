@@ -43,7 +43,8 @@ class Options:
     seeds: int = 1
     """Runs with so many seeds, --seed and those after it, each in a folder of its own; mean and spread at the end."""
     coordinator: str = ""
-    """Address and port of process 0, such as 10.0.0.1:1234, where several processes train one model (JAX)."""
+    """Address and port of process 0, such as 10.0.0.1:1234, where several processes train one model (JAX); auto asks
+    SLURM, Open MPI or the TPU pod for it and for the two numbers below."""
     processes: int = 1
     """How many processes train together."""
     process: int = 0

@@ -34,7 +34,18 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 RUNNABLE = {"sh", "python"}
 PLAIN = {"ini", "json", "text", "toml", "yaml"}
 RULES = {"run", "trained", "check"}
-OTHERS_PROGRAMS = {".", "cd", "docker", "git", "rsync", "scp", "tensorboard", "unzip"}
+OTHERS_PROGRAMS = {
+    ".",
+    "cd",
+    "deploy/train-tpu-pod.sh",
+    "docker",
+    "git",
+    "rsync",
+    "sbatch",
+    "scp",
+    "tensorboard",
+    "unzip",
+}
 PAGES = sorted(
     path
     for path in (ROOT / "README.md", ROOT / "tfds_cxr" / "README.md", *(ROOT / "docs").rglob("*.md"))

@@ -1,13 +1,15 @@
 """Reads every file of the database once: decoded, made canonical, fingerprinted, grouped and split.
 
 Groups can be known only when all images have been seen, so the encoded images wait in a temporary
-file on the data disk rather than in memory, or being decoded twice.
+file on the data disk rather than in memory, or being decoded twice. (For machines that share no such file see
+`distributed`.)
 """
 
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import IO, Any
 
 import numpy as np
@@ -18,6 +20,10 @@ from cxr_keras3.concurrency import map_ahead
 from tfds_cxr import _png, database, grouping, provenance, splits
 from tfds_cxr.database import DatabaseError, DatabaseFile
 
+Example = tuple[str, dict[str, Any]]
+Span = tuple[int, int]
+"""Offset and length, in bytes, in the spool."""
+
 MASK_SIZE = 256
 NO_MASK = np.zeros((MASK_SIZE, MASK_SIZE), dtype=np.uint8)
 NO_FINGERPRINT = np.zeros(grouping.FREQUENCIES**2, dtype=np.float32)  # resembles nothing
@@ -26,8 +32,8 @@ _LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep t
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What is kept in memory of a decoded image."""
+class ImageFacts:
+    """What is kept in memory of a decoded image: all that groups and splits depend on."""
 
     original_mode: str
     pixel_sha256: str
@@ -36,7 +42,7 @@ class _Facts:
 
 @dataclass(frozen=True)
 class Record:
-    """One image on its way into the dataset; its encoded image and mask wait in the spool.
+    """One image on its way into the dataset.
 
     Attributes:
         file: Where it came from.
@@ -46,8 +52,6 @@ class Record:
         patient_id: The person's name within `source`; empty where unknown.
         group_id: Equal for images of one patient and for near-duplicates.
         split: Where its group goes.
-        image_span: Offset and length of the encoded image in the spool.
-        mask_span: The same for the mask; None where there is none.
     """
 
     file: DatabaseFile
@@ -57,53 +61,52 @@ class Record:
     patient_id: str
     group_id: str
     split: str
-    image_span: tuple[int, int]
-    mask_span: tuple[int, int] | None
+
+    def example(self, image_png: bytes, mask_png: bytes | None) -> Example:
+        """Key and features, as `Builder` declares them, from what `decode` gives."""
+        return (
+            f"{self.file.label}/{self.file.filename}",
+            {
+                "image": io.BytesIO(image_png),
+                "mask": io.BytesIO(mask_png or _no_mask_png()),
+                "has_mask": mask_png is not None,
+                "label": self.file.label,
+                "image_id": self.file.image_id,
+                "filename": self.file.filename,
+                "claimed_source": self.claimed_source,
+                "claimed_url": self.file.url,
+                "source": self.source,
+                "patient_id": self.patient_id,
+                "group_id": self.group_id,
+                "original_mode": self.original_mode,
+            },
+        )
 
 
-class Records(Sequence[Record]):
-    """All records, with the spool that holds their encoded images."""
+class Prepared:
+    """All records, with the spool that holds their encoded images and masks.
 
-    def __init__(self, records: list[Record], spool: IO[bytes]) -> None:
-        self._records = records
+    Attributes:
+        records: In the order of the files.
+    """
+
+    def __init__(self, records: list[Record], spans: list[tuple[Span, Span | None]], spool: IO[bytes]) -> None:
+        self.records = records
+        self._spans = spans
         self._spool = spool
 
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __getitem__(self, index: Any) -> Any:  # noqa: ANN401 -- an index or a slice
-        return self._records[index]
-
-    def examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Key and features of every image of a split, as `Builder` declares them."""
-        no_mask = images.encode_png(NO_MASK)
-        for record in self._records:
+    def examples(self, split: str) -> Iterator[Example]:
+        """Every image of a split, see `Record.example`."""
+        for record, (image, mask) in zip(self.records, self._spans, strict=True):
             if record.split == split:
-                mask = self._read(record.mask_span) if record.mask_span else no_mask
-                yield (
-                    f"{record.file.label}/{record.file.filename}",
-                    {
-                        "image": io.BytesIO(self._read(record.image_span)),
-                        "mask": io.BytesIO(mask),
-                        "has_mask": record.mask_span is not None,
-                        "label": record.file.label,
-                        "image_id": record.file.image_id,
-                        "filename": record.file.filename,
-                        "claimed_source": record.claimed_source,
-                        "claimed_url": record.file.url,
-                        "source": record.source,
-                        "patient_id": record.patient_id,
-                        "group_id": record.group_id,
-                        "original_mode": record.original_mode,
-                    },
-                )
+                yield record.example(self._read(image), self._read(mask) if mask else None)
 
-    def _read(self, span: tuple[int, int]) -> bytes:
+    def _read(self, span: Span) -> bytes:
         self._spool.seek(span[0])
         return self._spool.read(span[1])
 
 
-def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
+def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared:
     """Reads, checks, groups and splits all files.
 
     Args:
@@ -114,33 +117,46 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Records:
     Raises:
         DatabaseError: Naming every file that cannot be used, and why.
     """
-    facts: list[_Facts] = []
-    spans: list[tuple[tuple[int, int], tuple[int, int] | None]] = []
-    problems = []
-    decoded = map_ahead(_decode, files, ahead=_LOOK_AHEAD)
-    for file, result in zip(progress.track(files, description="reading images"), decoded, strict=True):
+    facts: list[ImageFacts | images.ImageError] = []
+    spans: list[tuple[Span, Span | None]] = []
+    decoded = map_ahead(decode, files, ahead=_LOOK_AHEAD)
+    for _, result in zip(progress.track(files, description="reading images"), decoded, strict=True):
         if isinstance(result, images.ImageError):
-            problems.append(f"{file.label}/{file.filename}: {result}")
+            facts.append(result)
             continue
         image_png, mask_png, known = result
         spans.append((_append(spool, image_png), _append(spool, mask_png) if mask_png else None))
         facts.append(known)
+    return Prepared(assign(files, facts), spans, spool)
+
+
+def assign(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts | images.ImageError]) -> list[Record]:
+    """Groups and splits all files by the facts of each, or why it has none.
+
+    Raises:
+        DatabaseError: Naming every file that cannot be used, and why.
+    """
+    problems = [
+        f"{file.label}/{file.filename}: {fact}"
+        for file, fact in zip(files, facts, strict=True)
+        if isinstance(fact, images.ImageError)
+    ]
     if problems:
         raise DatabaseError(
             f"every file must be a readable image, {len(problems)} of {len(files)} are not: "
             f"{'; '.join(problems)}; restore them from the original archive, or delete them to build without them"
         )
-    records = _records(files, facts, spans)
+    records = _records(files, [fact for fact in facts if isinstance(fact, ImageFacts)])
     empty = set(splits.SPLITS) - {record.split for record in records}
     if empty:
         raise DatabaseError(
             f"every split must get an image, {', '.join(sorted(empty))} would get none of these {len(files)}; "
             "build from a larger copy"
         )
-    return Records(records, spool)
+    return records
 
 
-def _decode(file: DatabaseFile) -> tuple[bytes, bytes | None, _Facts] | images.ImageError:
+def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | images.ImageError:
     """The canonical image and its mask, encoded, or why there is none."""
     try:
         data = database.read_bytes(file.path)
@@ -152,7 +168,7 @@ def _decode(file: DatabaseFile) -> tuple[bytes, bytes | None, _Facts] | images.I
     sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
     # Phantoms are independent by construction, and all drawn from one anatomy: they only look like copies.
     fingerprint = NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
-    facts = _Facts(film.original_mode, sha256, fingerprint)
+    facts = ImageFacts(film.original_mode, sha256, fingerprint)
     image_png = _png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
     return image_png, None if mask is None else images.encode_png(mask), facts
 
@@ -166,17 +182,18 @@ def _decode_mask(data: bytes) -> np.ndarray:
     return np.where(pixels > 127, np.uint8(255), np.uint8(0))[..., np.newaxis]
 
 
-def _append(spool: IO[bytes], data: bytes) -> tuple[int, int]:
+@cache
+def _no_mask_png() -> bytes:
+    return images.encode_png(NO_MASK)
+
+
+def _append(spool: IO[bytes], data: bytes) -> Span:
     offset = spool.tell()
     spool.write(data)
     return offset, len(data)
 
 
-def _records(
-    files: Sequence[DatabaseFile],
-    facts: Sequence[_Facts],
-    spans: Sequence[tuple[tuple[int, int], tuple[int, int] | None]],
-) -> list[Record]:
+def _records(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts]) -> list[Record]:
     known = [provenance.lookup(file.label, file.image_id) for file in files]
     assigned = splits.assign(
         [
@@ -193,12 +210,8 @@ def _records(
             patient_id=origin.patient_id,
             group_id=assignment.group_id,
             split=assignment.split,
-            image_span=image_span,
-            mask_span=mask_span,
         )
-        for file, fact, origin, assignment, (image_span, mask_span) in zip(
-            files, facts, known, assigned, spans, strict=True
-        )
+        for file, fact, origin, assignment in zip(files, facts, known, assigned, strict=True)
     ]
 
 

@@ -32,7 +32,7 @@ def summarise(records: Sequence[Record], *, missing: Sequence[str]) -> dict[str,
         "sources": {label: dict(sorted(found.items())) for label, found in sources.items()},
         "complete": database.count_by_label(files) == PUBLISHED_COUNTS,
         "missing": len(missing),
-        "with_mask": sum(record.mask_span is not None for record in records),
+        "with_mask": sum(record.file.mask is not None for record in records),
         "groups": len(groups),
         "images_in_groups_of_several": sum(size for size in groups.values() if size > 1),
     }

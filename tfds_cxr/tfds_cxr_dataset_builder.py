@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -14,6 +14,9 @@ from cxr_keras3 import progress
 from tfds_cxr import database, download, preparation, splits, summary
 from tfds_cxr.database import KAGGLE_HANDLE
 from tfds_cxr.labels import LABELS
+
+if TYPE_CHECKING:
+    from tfds_cxr import distributed
 
 HOMEPAGE = f"https://www.kaggle.com/datasets/{KAGGLE_HANDLE}"
 IMAGE_SHAPE, MASK_SHAPE = (299, 299, 1), (256, 256, 1)
@@ -53,23 +56,38 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
             metadata=tfds.core.MetadataDict(),
         )
 
-    def download_and_prepare(self, **options: Any) -> None:  # noqa: ANN401 -- TFDS's own
-        """Builds the dataset, see TFDS; closes the files that `_split_generators` leaves open."""
-        with ExitStack() as self._open_files:
-            super().download_and_prepare(**options)
+    def download_and_prepare(
+        self,
+        *,
+        download_config: tfds.download.DownloadConfig | None = None,
+        **options: Any,  # noqa: ANN401 -- TFDS's own
+    ) -> None:
+        """Builds the dataset, see TFDS; on Apache Beam where the configuration has options or a runner for it."""
+        self._config = download_config or tfds.download.DownloadConfig()
+        with ExitStack() as self._open_files:  # what `_split_generators` leaves open
+            super().download_and_prepare(download_config=download_config, **options)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         root = self._open_files.enter_context(database.opened(_manual_dir(dl_manager)))
-        spool = self._open_files.enter_context(tempfile.TemporaryFile(dir=self.data_path))  # noqa: SIM115 -- closed with the stack
         listing = database.list_files(root)
-        records = preparation.prepare(listing.files, spool=spool)
-        facts = summary.summarise(records, missing=listing.missing)
+        prepared = self._prepare(listing.files)
+        facts = summary.summarise(prepared.records, missing=listing.missing)
         progress.say(summary.describe(facts, missing=listing.missing))
         if listing.missing:
             names = "".join(f"{name}\n" for name in listing.missing)
             (Path(self.data_path) / summary.MISSING).write_text(names, encoding="utf-8")
         self.info.metadata.update(facts)
-        return {split: records.examples(split) for split in splits.SPLITS}
+        return {split: prepared.examples(split) for split in splits.SPLITS}
+
+    def _prepare(self, files: list[database.DatabaseFile]) -> "preparation.Prepared | distributed.Prepared":
+        if self._config.beam_options or self._config.beam_runner:
+            from tfds_cxr import distributed  # noqa: PLC0415 -- imports Beam, which the build on one machine spares
+
+            return distributed.prepare(
+                files, folder=self.data_path, runner=self._config.beam_runner, options=self._config.beam_options
+            )
+        spool = self._open_files.enter_context(tempfile.TemporaryFile(dir=self.data_path))  # noqa: SIM115 -- closed with the stack
+        return preparation.prepare(files, spool=spool)
 
     def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Part of TFDS's interface; `_split_generators` hands over the generators themselves."""

@@ -80,7 +80,7 @@ def _archived(path: Path) -> Iterator[Source]:
         archive = zipfile.ZipFile(path)  # stays open for the sources, which threads may read side by side
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, struct.error) as error:
         raise UserError(f"{path} cannot be opened as a zip archive ({error}); make it again") from error
-    entries = [entry for entry in archive.infolist() if not _is_folder_or_hidden(entry.filename)]
+    entries = [entry for entry in archive.infolist() if not is_folder_or_hidden(entry.filename)]
     if len(entries) > MAX_ARCHIVE_ENTRIES:
         raise UserError(f"a zip may hold at most {MAX_ARCHIVE_ENTRIES} files, {path} holds more; divide it")
     times: dict[str, int] = {}
@@ -90,7 +90,8 @@ def _archived(path: Path) -> Iterator[Source]:
         yield Source(printable(f"{path}/{entry.filename}{again}"), _Entry(archive, entry))
 
 
-def _is_folder_or_hidden(name: str) -> bool:
+def is_folder_or_hidden(name: str) -> bool:
+    """Whether an archive's entry is none of the files that count."""
     parts = name.split("/")
     return name.endswith("/") or parts[-1].startswith(".") or "__MACOSX" in parts
 

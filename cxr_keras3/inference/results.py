@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cxr_keras3.errors import UserError
 from cxr_keras3.inference.records import Prediction
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 PARQUET_ROWS = 4096  # in memory at a time
@@ -89,8 +92,8 @@ class Results:
     def _encode(self, record: Mapping[str, Any]) -> bytes:
         if self._rows.suffix == ".jsonl":
             return _json_line(record)
-        flat = _flat(record, self._class_names)
-        return _csv_line([_csv_value(flat[name]) for name in self._columns])
+        row = flat(record, self._class_names)
+        return _csv_line([_csv_value(row[name]) for name in self._columns])
 
     def _note(self, file: str, reason: str, *, accepted: bool) -> None:
         self.done.add(file)
@@ -129,8 +132,8 @@ class Results:
         return dict(zip(self._columns, values, strict=True))
 
 
-def _flat(record: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
-    """A record with a column for each class in the place of its probabilities."""
+def flat(record: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
+    """A record, see `Prediction.record`, with a column for each class in the place of its probabilities."""
     probabilities = {name: record["probabilities"].get(name) for name in class_names}
     return {**record, **probabilities}
 
@@ -149,21 +152,28 @@ def _json_line(record: Mapping[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _write_parquet(path: Path, rows: Path, class_names: Sequence[str]) -> None:
-    """Turns JSON lines into a Parquet file, some thousand at a time, whole or not at all."""
+def parquet_schema(class_names: Sequence[str]) -> "pa.Schema":
+    """Names and types of the columns of `flat` records."""
     import pyarrow as pa  # noqa: PLC0415 -- takes a quarter of a second that other formats save
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     kinds = {"accepted": pa.bool_(), "flag": pa.bool_(), "abnormal_score": pa.float64()}
     kinds |= dict.fromkeys(("prediction_set", "warnings"), pa.list_(pa.string()))
     kinds |= dict.fromkeys(class_names, pa.float64())
     names = [name for name in Prediction.columns() if name != "probabilities"]
     names[3:3] = class_names
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+
+
+def _write_parquet(path: Path, rows: Path, class_names: Sequence[str]) -> None:
+    """Turns JSON lines into a Parquet file, some thousand at a time, whole or not at all."""
+    import pyarrow as pa  # noqa: PLC0415 -- see above
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    schema = parquet_schema(class_names)
     temporary = path.with_name(path.name + ".partial")
     with rows.open("rb") as file, pq.ParquetWriter(temporary, schema) as writer:
         while lines := file.readlines(PARQUET_ROWS * 512):
-            records = [_flat(json.loads(line), class_names) for line in lines]
+            records = [flat(json.loads(line), class_names) for line in lines]
             writer.write_table(pa.Table.from_pylist(records, schema=schema))
     temporary.replace(path)
 

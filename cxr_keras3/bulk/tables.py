@@ -1,0 +1,171 @@
+"""The tables that bulk scoring writes: Parquet parts in two folders, each part whole or not there at all.
+
+<root>/run.json                what made the rows
+<root>/scored/part-….parquet   films that were scored: the columns of predict's table after the key
+<root>/rejects/part-….parquet  files that were not: key, file, reject_reason and what else is known
+"""
+
+import hashlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import filelock
+import fsspec
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet as pq
+
+from cxr_keras3.bulk.listing import is_uri
+from cxr_keras3.errors import UserError
+from cxr_keras3.inference import results
+
+SCORED, REJECTS = "scored", "rejects"
+RUN, LOCK = "run.json", "lock"
+SCHEMA_VERSION = 1
+REJECT_COLUMNS = ("key", "file", "reject_reason", "warnings", "model", "version", "sop_instance_uid")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made all the rows below a root.
+
+    Attributes:
+        schema_version: Of the tables.
+        model: The run's name.
+        fingerprint: Of the files that answer, see `bundle.Bundle`.
+        runtime: What computed, one of `inference.runtimes.RUNTIMES`.
+        version: Of cxr_keras3.
+    """
+
+    schema_version: int
+    model: str
+    fingerprint: str
+    runtime: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """What the tables hold: the names of the films scored, and of the files refused."""
+
+    scored: list[str]
+    refused: list[str]
+
+    def names(self) -> set[str]:
+        """All of them.
+
+        Raises:
+            RuntimeError: Where a name has two rows, which nothing here may bring about.
+        """
+        found = {*self.scored, *self.refused}
+        if len(found) < len(self.scored) + len(self.refused):
+            raise RuntimeError("the tables have more than one row for a film")
+        return found
+
+
+@contextmanager
+def claimed(root: str, origin: Origin) -> Iterator[None]:
+    """Within it, this command alone writes below the root; in an object store nothing keeps others out.
+
+    Raises:
+        UserError: Where another command is at it, or what is there was made by something else.
+    """
+    if is_uri(root):
+        _require_origin(root, origin)
+        yield
+        return
+    Path(root).mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(Path(root) / LOCK, timeout=0):
+            _require_origin(root, origin)
+            for torn in Path(root).glob("*/.*.tmp"):
+                torn.unlink()
+            yield
+    except filelock.Timeout as error:
+        raise UserError(f"one command at a time may write to --output, another is writing to {root}") from error
+
+
+def _require_origin(root: str, origin: Origin) -> None:
+    system, base = fsspec.core.url_to_fs(root)
+    if not system.exists(f"{base}/{RUN}"):
+        if not is_uri(root) and set(os.listdir(root)) - {LOCK}:  # noqa: PTH208 -- names suffice
+            raise UserError(f"--output must be a new or empty folder, or one it wrote; {root} holds other files")
+        publish(root, RUN, json.dumps(asdict(origin), indent=2).encode())
+        return
+    before = json.loads(system.cat_file(f"{base}/{RUN}"))
+    for field in fields(Origin):
+        was, now = before.get(field.name), getattr(origin, field.name)
+        if was != now:
+            raise UserError(f"{root} holds results of {field.name} {was!r}, not {now!r}; name another --output")
+
+
+def done(root: str) -> Done:
+    """Reads what is there; only the column of names."""
+    system, base = fsspec.core.url_to_fs(root)
+    names = []
+    for table in (SCORED, REJECTS):
+        if system.exists(f"{base}/{table}"):
+            system.invalidate_cache()
+            parts = pyarrow.dataset.dataset(f"{base}/{table}", filesystem=system, format="parquet")
+            names.append(parts.to_table(columns=["file"]).column("file").to_pylist() if parts.files else [])
+        else:
+            names.append([])
+    return Done(*names)
+
+
+def part_name(names: Sequence[str]) -> str:
+    """What a part with rows of these names is called; work that is done twice lands in the same place."""
+    return f"part-{hashlib.sha256(json.dumps(list(names)).encode()).hexdigest()[:32]}.parquet"
+
+
+def write(root: str, part: str, records: Sequence[Mapping[str, Any]], *, class_names: Sequence[str]) -> tuple[int, int]:
+    """Writes the records of a part.
+
+    The refused come first: were the machine to stop between the two files, the rows of either are true and whole,
+    and what has no row is done again.
+
+    Args:
+        root: Folder or URI of both tables.
+        part: From `part_name`.
+        records: As `Prediction.record` gives them, with "key".
+        class_names: In the order of the columns.
+
+    Returns:
+        How many were scored, and how many refused.
+    """
+    key = pa.field("key", pa.string())
+    columns = pa.schema([key, *results.parquet_schema(class_names)])
+    refused = [record for record in records if not record["accepted"]]
+    scored = [results.flat(record, class_names) for record in records if record["accepted"]]
+    for table, rows, schema in (
+        (REJECTS, refused, pa.schema([columns.field(name) for name in REJECT_COLUMNS])),
+        (SCORED, scored, columns),
+    ):
+        if rows:
+            content = io.BytesIO()
+            pq.write_table(pa.Table.from_pylist(rows, schema=schema), content)
+            publish(root, f"{table}/{part}", content.getvalue())
+    return len(scored), len(refused)
+
+
+def publish(root: str, name: str, content: bytes) -> None:
+    """Writes a file that nobody can see half of: stores show whole objects, disks after a rename."""
+    if is_uri(root):
+        system, base = fsspec.core.url_to_fs(root)
+        system.pipe_file(f"{base}/{name}", content)
+        return
+    target = Path(root) / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(target)
