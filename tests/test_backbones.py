@@ -18,14 +18,14 @@ def small() -> keras.Model:
     return backbones.build("mobilenet_025", weights="none", image_size=SIZE)
 
 
-SIBLINGS = {"efficientnet_v2_b1", "efficientnet_v2_b2", "efficientnet_v2_s", "densenet169", "densenet201"}
-"""Deeper forms of a row that is tested anyway; most of a minute each to compile."""
+QUICK = {"mobilenet_025", "mobilenet_v3_small", "efficientnet_lite0"}
+"""Built in every run of the tests; the others, which take up to a minute each to compile, with the slow ones."""
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in SIBLINGS else ())
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
         for name, row in BACKBONES.items()
         if row.provider != "keras_hub"
     ],
