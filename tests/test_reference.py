@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def test_it_says_nothing_of_where_it_was_made() -> None:
     assert Path(manifest.config["weights"]).name == manifest.config["weights"]
     for file in FILES:
         if file.suffix in {".json", ".md", ".csv"}:
-            assert not any(root in file.read_text() for root in ("/home/", "/root/", "/tmp/", "/work/", "Users\\"))  # noqa: S108
+            assert not re.search(r"""(^|[\s"'(=])(/\w+/|[A-Z]:\\)""", file.read_text())
 
 
 def test_its_card_says_what_its_evaluation_found() -> None:
