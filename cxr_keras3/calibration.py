@@ -82,7 +82,12 @@ class Calibration:
 
 
 def fit(
-    logits: np.ndarray, labels: np.ndarray, *, class_names: tuple[str, ...], sensitivity: float = 0.95
+    logits: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_names: tuple[str, ...],
+    sensitivity: float = SENSITIVITY,
+    temperature: float | None = None,
 ) -> Calibration:
     """Fits all of it on the validation split.
 
@@ -94,6 +99,7 @@ def fit(
         labels: int (N,), indices into `class_names`.
         class_names: In the order of the logits; "Normal" is one of them.
         sensitivity: Share of abnormal images to flag, above 0 and below 1.
+        temperature: Kept where given, else fitted too.
     """
     labels = np.asarray(labels)
     if not 0.0 < sensitivity < 1.0:
@@ -101,7 +107,8 @@ def fit(
     normal = class_names.index(NORMAL)
     if len(np.unique(labels == normal)) < 2:
         raise UserError("calibration needs images of Normal and of another class; the validation split holds one kind")
-    temperature = _temperature(np.asarray(logits, dtype=np.float64), labels)
+    if temperature is None:
+        temperature = _temperature(np.asarray(logits, dtype=np.float64), labels)
     probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
     doubts = [1.0 - probabilities[labels == index, index] for index in range(len(class_names))]
     abnormal_scores = 1.0 - probabilities[:, normal]
@@ -130,6 +137,8 @@ def of_run(
 ) -> Calibration:
     """The run's calibration; fitted and written where it is missing or aims at another sensitivity.
 
+    The temperature is fitted once: exports hold it, and it has nothing to do with the sensitivity.
+
     Args:
         run_dir: The run folder.
         logits: Of the validation split, float (N, classes).
@@ -138,12 +147,15 @@ def of_run(
         sensitivity: Share of abnormal images to flag; None for what the run has, or 0.95.
     """
     path = run_dir / artifact.CALIBRATION
-    if path.exists():
-        found = load(path)
-        if sensitivity is None or found.sensitivity == sensitivity:
-            return found
+    found = load(path) if path.exists() else None
+    if found and sensitivity in (None, found.sensitivity):
+        return found
     fitted = fit(
-        logits, labels, class_names=class_names, sensitivity=SENSITIVITY if sensitivity is None else sensitivity
+        logits,
+        labels,
+        class_names=class_names,
+        sensitivity=SENSITIVITY if sensitivity is None else sensitivity,
+        temperature=found.temperature if found else None,
     )
     save(fitted, path)
     return fitted

@@ -70,7 +70,8 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
             validation = metrics.headline_figures(
                 validation_split.labels, metrics.softmax(logits), groups=validation_split.group_ids
             )
-            calibration.of_run(run_dir, logits, validation_split.labels, class_names=LABELS)
+            fitted = calibration.fit(logits, validation_split.labels, class_names=LABELS)
+            calibration.save(fitted, run_dir / artifact.CALIBRATION)
             artifact.write_manifest(run_dir, _manifest(config, described, run_dir.name, validation))
     return model
 

@@ -68,7 +68,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--port", type=int, default=7860, help="default: 7860")
     add("--user", help=f"ask for this user and the password in ${PASSWORD_VARIABLE}")
-    add("--feedback", type=Path, metavar="DIR", help="where readers' answers are kept (default: RUN/feedback)")
+    add(
+        "--feedback",
+        type=Path,
+        metavar="DIR",
+        help="where readers' answers are kept (default: RUN/feedback, of the reference model runs/reference/feedback)",
+    )
     add(
         "--runtime",
         choices=("openvino", *_backend.BACKENDS),

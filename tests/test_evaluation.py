@@ -229,7 +229,8 @@ def test_another_sensitivity_refits_and_the_same_does_not(run_dir: Path, tmp_pat
     first = calibration.of_run(tmp_path, logits, labels, class_names=LABELS, sensitivity=None)
     assert first.sensitivity == 0.95
     assert calibration.of_run(tmp_path, logits * 9, labels, class_names=LABELS, sensitivity=None) == first
-    second = calibration.of_run(tmp_path, logits, labels, class_names=LABELS, sensitivity=0.8)
+    second = calibration.of_run(tmp_path, logits * 1.01, labels, class_names=LABELS, sensitivity=0.8)
+    assert second.temperature == first.temperature  # exports hold it
     assert second.abnormal_threshold > first.abnormal_threshold
     assert calibration.load(tmp_path / artifact.CALIBRATION) == second
 
