@@ -18,6 +18,7 @@ VENV = Path(".venv").absolute()
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 QUICKSTART_DATA = Path("runs") / "quickstart-data"
 QUICKSTART_RUN = Path("runs") / "quickstart"
+REFERENCE_RUNS = Path("runs") / "reference-training"
 
 
 def _install(session: nox.Session, *extras: str) -> None:
@@ -69,6 +70,17 @@ def demo(session: nox.Session) -> None:
     """Serve the web page on the quickstart's model, or on another: nox -s demo -- --model RUN."""
     _install(session)
     _run(session, "python -m demo", *(session.posargs or ["--model", os.fspath(QUICKSTART_RUN)]))
+
+
+@nox.session(default=False)
+def reference(session: nox.Session) -> None:
+    """Train the model that comes with the package again: nox -s reference -- --manual-dir FOLDER. An hour on two cores."""
+    _install(session)
+    train = f"python -m cxr_keras3.train --backend tensorflow --preset reference --seeds 3 --run-dir {REFERENCE_RUNS}"
+    _run(session, train, *session.posargs)
+    members = " ".join(f"{REFERENCE_RUNS}/seed-{seed}" for seed in range(3))
+    _run(session, f"python -m cxr_keras3.ensemble {members} --run-dir {REFERENCE_RUNS}/reference")
+    _run(session, f"python -m tools.make_reference {REFERENCE_RUNS}/reference")
 
 
 @nox.session

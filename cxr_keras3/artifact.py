@@ -30,6 +30,8 @@ MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.
 METRICS = "metrics.json"  # in EVALUATION
 SETTINGS, LOCK = "settings.json", "lock"
 CALIBRATION, MODEL_CARD, GATE = "calibration.json", "README.md", "gate.npz"
+MEMBERS = "members"
+"""Key in the manifest's configuration of an ensemble: the names of the runs that it is the mean of."""
 RUNS = Path("runs")
 REFERENCE = Path(__file__).parent / "reference"
 """The run that comes with the package, trained on real films: what answers where no other is named."""
@@ -81,6 +83,12 @@ class Manifest:
         """What of each image the model is shown, see `cxr_keras3.region`."""
         region: Region = self.config.get("region", "full")
         return region
+
+    @property
+    def architecture(self) -> str:
+        """What kind of model it is, in words."""
+        members = self.config.get(MEMBERS, ())
+        return f"mean of {len(members)} {self.config['backbone']}" if members else str(self.config["backbone"])
 
     def require_whole_images(self) -> None:
         """Refuses to show a model of lungs alone a film, which comes without a mask.

@@ -5,6 +5,8 @@ feature map and a linear layer, the class activation map is exact: the map times
 (Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016).
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -40,13 +42,45 @@ def build(
         A model from uint8 (B, 299, 299, 1), grey, 0..255, to float32 logits (B, class_count).
     """
     backbone = backbones.build(backbone_name, weights=weights, image_size=image_size)
-    inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8", name="image")
-    features = backbone(_preprocessing(backbone_name, image_size)(inputs))
-    pooled = keras.layers.GlobalAveragePooling2D(name=POOLING)(features)
-    dropped = keras.layers.Dropout(dropout, seed=seed, name=DROPOUT)(pooled)
+    preprocessing = _preprocessing(backbone_name, image_size)
     initializer = keras.initializers.GlorotUniform(seed=seed)
-    logits = keras.layers.Dense(class_count, kernel_initializer=initializer, name=LOGITS)(dropped)
-    return keras.Model(inputs, logits, name="classifier")
+    linear = keras.layers.Dense(class_count, kernel_initializer=initializer, name=LOGITS)
+    return _assembled(preprocessing, backbone, keras.layers.Dropout(dropout, seed=seed, name=DROPOUT), linear)
+
+
+def mean(members: Sequence[keras.Model]) -> keras.Model:
+    """One classifier whose logits are the mean of those of several, and which shares their backbones' weights.
+
+    Their feature maps are put side by side and their linear layers into one, so that the outcome is a classifier like
+    any other, with exact class activation maps: the mean of the members' (a deep ensemble, Lakshminarayanan et al.,
+    "Simple and Scalable Predictive Uncertainty Estimation using Deep Ensembles", NeurIPS 2017, but of logits).
+
+    Args:
+        members: Classifiers from `build`, at least one, all of one backbone and image size.
+    """
+    first = members[0]
+    inputs = keras.Input(first.get_layer(BACKBONE).input_shape[1:])
+    each = [member.get_layer(BACKBONE) for member in members]
+    renamed = [keras.Model(one.input, one.output, name=f"member_{number}") for number, one in enumerate(each)]
+    side_by_side = keras.layers.Concatenate()([one(inputs) for one in renamed])
+    kernels, biases = zip(*(member.get_layer(LOGITS).get_weights() for member in members), strict=True)
+    linear = keras.layers.Dense(len(biases[0]), name=LOGITS)
+    outcome = _assembled(
+        first.get_layer(PREPROCESSING),
+        keras.Model(inputs, side_by_side, name=BACKBONE),
+        keras.layers.Dropout(0.0, name=DROPOUT),
+        linear,
+    )
+    linear.set_weights([np.concatenate(kernels) / len(members), np.mean(biases, axis=0)])
+    return outcome
+
+
+def _assembled(
+    preprocessing: keras.Model, backbone: keras.Model, dropout: keras.Layer, linear: keras.Layer
+) -> keras.Model:
+    inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8", name="image")
+    pooled = keras.layers.GlobalAveragePooling2D(name=POOLING)(backbone(preprocessing(inputs)))
+    return keras.Model(inputs, linear(dropout(pooled)), name="classifier")
 
 
 def _preprocessing(backbone_name: str, image_size: int) -> keras.Model:

@@ -50,6 +50,16 @@ PRESETS: Mapping[str, Preset] = {
         "0.930). With --backend tensorflow --fine-tune-epochs 20: 0.929 and 0.916. Commands: README, Results. "
         "A moving average (--moving-average 0.99), 15 epochs, or weaker augmentation: the same within the interval.",
     ),
+    "reference": Preset(
+        TrainingConfig(
+            backbone="mobilenet_025",
+            head_epochs=10,
+            fine_tune="all",
+            fine_tune_epochs=20,
+        ),
+        "What each member of the reference model was trained with: the preset laptop for 20 epochs, with --backend "
+        "tensorflow --seeds 3. nox -s reference does it all; time and score: docs/reference-model.md.",
+    ),
     "quickstart": Preset(
         TrainingConfig(
             backbone="mobilenet_025",

@@ -129,8 +129,7 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
     """One run from where it stands to its evaluation, whose figures it returns; none but process 0's are any."""
     import keras  # noqa: PLC0415 -- only now is the backend chosen
 
-    from cxr_keras3 import artifact, devices, evaluation, training  # noqa: PLC0415
-    from cxr_keras3.inference import finishing  # noqa: PLC0415
+    from cxr_keras3 import artifact, devices, training  # noqa: PLC0415
 
     started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
@@ -143,9 +142,24 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
             run_dir=run_dir,
             cache_dir=options.cache_dir or platformdirs.user_cache_path("cxr_keras3"),
         )
-    if not devices.is_chief():
-        return {}
-    if config.region == "full":
+    return finish(run_dir, builder, started=started) if devices.is_chief() else {}
+
+
+def finish(run_dir: Path, builder: "Builder", *, started: dt.datetime) -> dict[str, Any]:
+    """Makes a trained run ready to serve, evaluates it on the test split, and says where it is and how good.
+
+    Args:
+        run_dir: A folder with model, calibration and manifest.
+        builder: The dataset that it was trained on.
+        started: When the command began, in UTC.
+
+    Returns:
+        What `metrics.json` holds.
+    """
+    from cxr_keras3 import artifact, evaluation  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.inference import finishing  # noqa: PLC0415
+
+    if artifact.load_manifest(run_dir).region == "full":
         finishing.finish_run(run_dir, builder)
     results = evaluation.evaluate(run_dir, builder, split="test", output_dir=run_dir / artifact.EVALUATION)
     progress.say(evaluation.describe(results))

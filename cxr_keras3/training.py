@@ -65,15 +65,45 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
         )
         if devices.is_chief():
             records.write_history(run_dir, history)
-            _save_model(model, run_dir / artifact.MODEL)
-            logits = data.predict(model, validation_split.images, task="validation")
-            validation = metrics.headline_figures(
-                validation_split.labels, metrics.softmax(logits), groups=validation_split.group_ids
-            )
-            fitted = calibration.fit(logits, validation_split.labels, class_names=LABELS)
-            calibration.save(fitted, run_dir / artifact.CALIBRATION)
-            artifact.write_manifest(run_dir, _manifest(config, described, run_dir.name, validation))
+            used = dataclasses.asdict(config)
+            if Path(config.weights).exists():
+                used["weights"] = Path(config.weights).name  # where it lay is nobody's business who gets the model
+            save(model, run_dir, config=used, described=described, validation=validation_split)
     return model
+
+
+def save(
+    model: keras.Model, run_dir: Path, *, config: Mapping[str, Any], described: Mapping[str, Any], validation: data.Split
+) -> None:
+    """Makes a trained classifier a run: writes the model, its calibration and, last, its manifest.
+
+    Args:
+        model: A model from `classifier.build` or `classifier.mean`, trained.
+        run_dir: An existing folder.
+        config: How it was trained, as the manifest is to say it.
+        described: On what, see `data.description`.
+        validation: The split that it is calibrated on.
+    """
+    partial = run_dir / f"partial-{artifact.MODEL}"  # Keras wants the .keras ending
+    model.save(partial)
+    partial.replace(run_dir / artifact.MODEL)
+    logits = data.predict(model, validation.images, task="validation")
+    figures = metrics.headline_figures(validation.labels, metrics.softmax(logits), groups=validation.group_ids)
+    fitted = calibration.fit(logits, validation.labels, class_names=LABELS)
+    calibration.save(fitted, run_dir / artifact.CALIBRATION)
+    manifest = artifact.Manifest(
+        schema_version=artifact.SCHEMA_VERSION,
+        name=run_dir.name,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        class_names=LABELS,
+        input=artifact.INPUT_CONTRACT,
+        backend=keras.backend.backend(),
+        config=config,
+        data=described,
+        validation=figures,
+        packages=artifact.package_versions(),
+    )
+    artifact.write_manifest(run_dir, manifest)
 
 
 def build(config: TrainingConfig) -> keras.Model:
@@ -89,9 +119,13 @@ def build(config: TrainingConfig) -> keras.Model:
         seed=config.seed,
     )
     if of_run:
-        trained = artifact.load_manifest(weights).config["backbone"]
-        if trained != config.backbone:
-            raise UserError(f"--backbone must be {trained}, that of the run {weights}; received {config.backbone}")
+        trained = artifact.load_manifest(weights).config
+        if trained["backbone"] != config.backbone:
+            raise UserError(
+                f"--backbone must be {trained['backbone']}, that of the run {weights}; received {config.backbone}"
+            )
+        if artifact.MEMBERS in trained:
+            raise UserError(f"--weights must not be an ensemble, {weights} is one; name one of its members")
         model.set_weights(artifact.load_model(weights).get_weights())
     return model
 
@@ -196,27 +230,3 @@ def _part(
     # Not the model itself: a compiled one is saved with its optimizer, which nobody needs to score with.
     whole = keras.Model(model.input, model.output)
     return whole, whole, "host" if config.augment else "none"
-
-
-def _save_model(model: keras.Model, path: Path) -> None:
-    """Saves the model whole or not at all."""
-    temporary = path.with_name(f"partial-{path.name}")  # Keras wants the .keras ending
-    model.save(temporary)
-    temporary.replace(path)
-
-
-def _manifest(
-    config: TrainingConfig, described: Mapping[str, Any], name: str, validation: Mapping[str, Any]
-) -> artifact.Manifest:
-    return artifact.Manifest(
-        schema_version=artifact.SCHEMA_VERSION,
-        name=name,
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        class_names=LABELS,
-        input=artifact.INPUT_CONTRACT,
-        backend=keras.backend.backend(),
-        config=dataclasses.asdict(config),
-        data=described,
-        validation=validation,
-        packages=artifact.package_versions(),
-    )

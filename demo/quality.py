@@ -21,7 +21,7 @@ HEADLINES = {
     "expected_calibration_error": "Calibration error",
 }
 VERDICTS = {
-    "PASS": "No rule of the audit was broken: it beats every floor and follows no cue that was tried.",
+    "PASS": "No rule of the audit was broken: it beats every floor and depends on no cue that was tried.",
     "WARN": "The audit cannot clear it: what is listed here may explain a part of its figures without any disease.",
     "FAIL": "By what is listed here its figures do not show that it sees disease; its answers must not be trusted.",
 }

@@ -93,7 +93,7 @@ def audited(predict: shortcuts.Predict, films: Films, *, seed: int = 0) -> dict:
         "margin": margin(
             predict(images, "").argmax(axis=1), {"largest_class": np.zeros(len(labels), int)}, labels, groups=groups
         ),
-        "cues": shortcuts.follow_cues(predict, images, labels, groups=groups, class_count=4, seed=seed),
+        "cues": shortcuts.cue_gaps(predict, images, labels, groups=groups, seed=seed),
         "regions": shortcuts.without_regions(predict, images, masks, labels, groups=groups, class_count=4),
         "activation": {"excess": {"value": None}},
         "sources": {"exclusive_classes": [], "fair_contrasts": [], "probe": {}, "left_out": []},
@@ -126,16 +126,15 @@ def test_a_model_that_reads_the_lungs_passes(films) -> None:
     assert found["regions"]["background_share"]["value"] == pytest.approx(0.0)
 
 
-def test_a_disturbed_model_is_not_taken_for_one_that_follows() -> None:
-    """Answers drawn at random agree with the donor's class as often as with a third."""
+def test_a_disturbed_model_is_not_taken_for_one_that_needs_the_cue() -> None:
+    """Answers drawn at random are right as often with a cue of the same class as with one of another."""
     generator = np.random.default_rng(0)
     images = np.full((400, SIDE, SIDE, 1), 128, np.uint8)
-    figures = shortcuts.follow_cues(
+    figures = shortcuts.cue_gaps(
         lambda changed, _: answers(generator.integers(0, 4, len(changed))),
         images,
         np.arange(400) % 4,
         groups=np.arange(400),
-        class_count=4,
     )
     for figure in figures.values():
         assert figure["low"] < 0.0 < figure["high"]

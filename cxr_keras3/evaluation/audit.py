@@ -46,7 +46,7 @@ def audit(
     found: dict[str, Any] = {
         "images": len(drawn),
         "margin": margin(predicted, floor_answers, labels, groups=groups),
-        "cues": shortcuts.follow_cues(predict, subset[0], subset[1], groups=subset[2], class_count=len(class_names)),
+        "cues": shortcuts.cue_gaps(predict, subset[0], subset[1], groups=subset[2]),
         "regions": shortcuts.without_regions(
             predict, subset[0], masks[drawn], subset[1], groups=subset[2], class_count=len(class_names)
         ),

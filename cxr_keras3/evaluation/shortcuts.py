@@ -25,35 +25,36 @@ def sample(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
     return np.sort(generator.permutation(len(labels))[:MOST_IMAGES])
 
 
-def follow_cues(
-    predict: Predict, images: np.ndarray, labels: np.ndarray, *, groups: np.ndarray, class_count: int, seed: int = 0
+def cue_gaps(
+    predict: Predict, images: np.ndarray, labels: np.ndarray, *, groups: np.ndarray, seed: int = 0
 ) -> dict[str, metrics.Figure]:
-    """How far predictions follow a cue that is swapped in from an image of another class.
+    """How far right answers depend on a cue's coming from the right class.
 
-    Each image receives each cue from a donor of another class, all other classes equally often. Of the
-    changed images, the share then taken for the donor's class, less the share taken for a class that is
-    neither, is how far the model follows that cue: 0 where it ignores the cue or is merely disturbed by
-    the change, near 1 where the cue decides.
+    Each image receives each cue twice: from another image of its own class, and from one of another class, all other
+    classes equally often. The gap is the accuracy with the former less that with the latter: 0 where the cue does not
+    matter or the change as such disturbs the model, near 1 where the cue decides. After the background gap of Xiao et
+    al., "Noise or Signal: The Role of Image Backgrounds in Object Recognition", ICLR 2021.
 
     Args:
         predict: The model.
         images: uint8 (N, 299, 299, 1).
         labels: int (N,), at least two classes.
         groups: (N,).
-        class_count: Classes the model tells apart, at least 3.
         seed: Decides the donors.
 
     Returns:
-        By cue, a key of `regions.SWAPS`, the figure with its interval; -1..1.
+        By cue, a key of `regions.SWAPS`, the gap with its interval; -1..1.
     """
-    donors = _donors(labels, np.random.default_rng(seed))
-    wanted = labels[donors]
+    generator = np.random.default_rng(seed)
+    donors = {"another class": _donors(labels, generator), "the same class": _fellows(labels, generator)}
     figures = {}
     for name, swap in regions.SWAPS.items():
-        predicted = predict(swap(images, images[donors]), f"swapping the {name} between classes").argmax(axis=1)
-        elsewhere = (predicted != wanted) & (predicted != labels)
-        followed = (predicted == wanted) - elsewhere / (class_count - 2)
-        figures[name] = metrics.mean(followed, groups=groups)
+        right = {
+            origin: predict(swap(images, images[chosen]), f"{name} of {origin}").argmax(axis=1) == labels
+            for origin, chosen in donors.items()
+        }
+        gap = right["the same class"].astype(float) - right["another class"]
+        figures[name] = metrics.mean(gap, groups=groups)
     return figures
 
 
@@ -62,6 +63,15 @@ def _donors(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     members = {int(label): np.flatnonzero(labels == label) for label in np.unique(labels)}
     others = {label: [other for other in members if other != label] for label in members}
     return np.array([generator.choice(members[int(generator.choice(others[int(label)]))]) for label in labels])
+
+
+def _fellows(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """For each image the position of another of its class; its own where it is the only one."""
+    fellows = np.arange(len(labels))
+    for label in np.unique(labels):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        fellows[members] = np.roll(members, 1)
+    return fellows
 
 
 def without_regions(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-FOLLOWED, NOTICED = 0.05, 0.02  # of images whose prediction a swapped cue draws along
+USED, NOTICED = 0.05, 0.02  # of right answers that are lost where a cue comes from another class
 BACKGROUND_FAIL, BACKGROUND_WARN = 0.50, 0.20  # of what the model has above chance, left without the lungs
 CONTRAST_GAP = 0.10  # AUROC lost within a source against the whole
 PROBE_WARN = 0.50  # of the way from chance to certainty
@@ -28,7 +28,7 @@ def verdict(audit: dict[str, Any], *, macro_auroc: float | None) -> dict[str, An
 
     Returns:
         `verdict`, the `reasons` with their `level` ("FAIL" or "WARN"), `rule` and `text`, worst first, and `shortcut`:
-        the cue that predictions follow most, or None where they follow none.
+        the cue that right answers depend on most, or None where they depend on none.
     """
     reasons = [
         *_margin(audit["margin"]),
@@ -38,11 +38,11 @@ def verdict(audit: dict[str, Any], *, macro_auroc: float | None) -> dict[str, An
         *_sources(audit["sources"], macro_auroc),
     ]
     reasons.sort(key=lambda reason: reason["level"])  # FAIL before WARN
-    followed = {name: figure["value"] for name, figure in audit["cues"].items() if figure["low"] > NOTICED}
+    used = {name: figure["value"] for name, figure in audit["cues"].items() if figure["low"] > NOTICED}
     return {
         "verdict": reasons[0]["level"] if reasons else "PASS",
         "reasons": reasons,
-        "shortcut": max(followed, key=lambda name: followed[name]) if followed else None,
+        "shortcut": max(used, key=lambda name: used[name]) if used else None,
     }
 
 
@@ -58,13 +58,13 @@ def _margin(margin: dict[str, Any]) -> Iterator[Reason]:
 
 def _cues(cues: dict[str, Any]) -> Iterator[Reason]:
     for name, figure in sorted(cues.items(), key=lambda item: -item[1]["value"]):
-        level = "FAIL" if figure["low"] > FOLLOWED else "WARN" if figure["low"] > NOTICED else None
+        level = "FAIL" if figure["low"] > USED else "WARN" if figure["low"] > NOTICED else None
         if level:
             yield _reason(
                 level,
                 name,
-                f"Predictions follow {CUES[name]}: swapped in from an image of another class it draws "
-                f"{figure['value']:.0%} ({figure['low']:.0%} to {figure['high']:.0%}) of them along.",
+                f"Right answers depend on {CUES[name]}: taken from an image of another class, and not of the same, it "
+                f"costs {figure['value']:.0%} ({figure['low']:.0%} to {figure['high']:.0%}) of all answers.",
             )
 
 
