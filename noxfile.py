@@ -74,7 +74,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def reference(session: nox.Session) -> None:
-    """Train the model that comes with the package again: nox -s reference -- --manual-dir FOLDER. An hour on two cores."""
+    """Train the shipped model again, an hour on two cores: nox -s reference -- --manual-dir FOLDER."""
     _install(session)
     train = f"python -m cxr_keras3.train --backend tensorflow --preset reference --seeds 3 --run-dir {REFERENCE_RUNS}"
     _run(session, train, *session.posargs)

@@ -73,7 +73,12 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
 
 
 def save(
-    model: keras.Model, run_dir: Path, *, config: Mapping[str, Any], described: Mapping[str, Any], validation: data.Split
+    model: keras.Model,
+    run_dir: Path,
+    *,
+    config: Mapping[str, Any],
+    described: Mapping[str, Any],
+    validation: data.Split,
 ) -> None:
     """Makes a trained classifier a run: writes the model, its calibration and, last, its manifest.
 

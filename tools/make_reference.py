@@ -3,7 +3,7 @@
     python -m tools.make_reference runs/reference
 
 What ships is what serves: the export to OpenVINO, calibration, gate, evaluation and model card. What trains on
-(`model.keras`) is left out, as is the report, for it shows films. docs/reference-model.md has the commands that make the run.
+(`model.keras`) is left out, as is the report, for it shows films. `nox -s reference` makes the run.
 """
 
 import argparse
