@@ -74,7 +74,10 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def reference(session: nox.Session) -> None:
-    """Train the shipped model again, an hour on two cores: nox -s reference -- --manual-dir FOLDER."""
+    """Train the shipped model again, an hour on two cores: nox -s reference -- --manual-dir FOLDER.
+
+    The dataset goes where TFDS puts it; set TFDS_DATA_DIR for another place.
+    """
     _install(session)
     train = f"python -m cxr_keras3.train --backend tensorflow --preset reference --seeds 3 --run-dir {REFERENCE_RUNS}"
     _run(session, train, *session.posargs)
@@ -88,7 +91,13 @@ def tests(session: nox.Session) -> None:
     """Run the tests, one process a backend: all on JAX, what Keras computes on TensorFlow as well."""
     _install(session, "dev")
     _install_chromium(session)
-    _run(session, "python -m pytest", *session.posargs, KERAS_BACKEND="jax")
+    both_cores = (
+        "--numprocesses",
+        "2",
+        "--dist",
+        "loadfile",
+    )  # a test keeps one core busy, and files share what they make
+    _run(session, "python -m pytest", *(session.posargs or both_cores), KERAS_BACKEND="jax")
     if not session.posargs:
         _run(session, "python -m pytest tests/test_classifier.py tests/test_training.py", KERAS_BACKEND="tensorflow")
 

@@ -9,6 +9,8 @@ from cxr_keras3.errors import UserError
 
 Backend = Literal["jax", "tensorflow", "torch"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
+RUNTIMES = ("openvino", *BACKENDS)
+"""What can compute an answer: a run's export, or Keras on a backend."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,13 @@ from cxr_keras3.images import IMAGE_SIZE
 if TYPE_CHECKING:  # loading a model imports Keras; reading a manifest must not
     import keras
 
+    from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
 SCHEMA_VERSION = 1
 MANIFEST, MODEL, HISTORY, EVALUATION = "manifest.json", "model.keras", "history.csv", "evaluation"
-METRICS = "metrics.json"  # in EVALUATION
+METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.csv", "report.html"  # in EVALUATION
+METRICS_SCHEMA_VERSION = 3
+"""Of docs/metrics-schema.md."""
 SETTINGS, LOCK = "settings.json", "lock"
 CALIBRATION, MODEL_CARD, GATE = "calibration.json", "README.md", "gate.npz"
 MEMBERS = "members"
@@ -89,6 +93,18 @@ class Manifest:
         """What kind of model it is, in words."""
         members = self.config.get(MEMBERS, ())
         return f"mean of {len(members)} {self.config['backbone']}" if members else str(self.config["backbone"])
+
+    def require_trained_on(self, builder: "Builder") -> None:
+        """Refuses a dataset of other files, some of whose held-out images the model may have been trained on.
+
+        Raises:
+            UserError: Where it is one.
+        """
+        if builder.info.metadata["listing_fingerprint"] != self.data["listing_fingerprint"]:
+            raise UserError(
+                f"the dataset must be the one that the run {self.name} was trained on, {builder.data_path} was built "
+                "from other files, some of which it may have learnt from; pass the --data-dir used in training"
+            )
 
     def require_whole_images(self) -> None:
         """Refuses to show a model of lungs alone a film, which comes without a mask.
@@ -164,6 +180,17 @@ def is_complete(run_dir: Path) -> bool:
     return (run_dir / GATE).exists() or load_manifest(run_dir).region != "full"
 
 
+def load_results(run_dir: Path) -> dict[str, Any]:
+    """What a run's evaluation on the test split found, see docs/metrics-schema.md."""
+    found: dict[str, Any] = json.loads((run_dir / EVALUATION / METRICS).read_text(encoding="utf-8"))
+    return found
+
+
+def is_reference(run_dir: Path) -> bool:
+    """Whether a folder, however it is spelled, is that of the model that comes with the package."""
+    return run_dir.resolve() == REFERENCE.resolve()
+
+
 @contextmanager
 def claimed(run_dir: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     """Holds a run folder for one training, and sees to it that a continued one has the settings it began with.
@@ -213,7 +240,7 @@ def results_dir(run_dir: Path) -> Path:
 
     The reference model's folder belongs to the installation, so what is found out about it goes to `runs/reference`.
     """
-    return RUNS / REFERENCE.name if run_dir.resolve() == REFERENCE.resolve() else run_dir
+    return RUNS / REFERENCE.name if is_reference(run_dir) else run_dir
 
 
 def load_model(run_dir: Path) -> "keras.Model":

@@ -20,7 +20,7 @@ class Checkpoint:
     """One stage between two epochs.
 
     Attributes:
-        journal: What JSON can hold: the epochs so far, the best score, whether the stage is over.
+        journal: What JSON can hold: the epochs so far, whether the stage is over.
         best: The weights of the best epoch so far, in the order of `model.weights`.
         state: All variables of model and optimizer, states of random generators included, in their order; none
             where the stage is over.

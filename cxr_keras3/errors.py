@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 USER_ERROR_EXIT_CODE = 2
+SOME_FILES_REFUSED_EXIT_CODE = 3
 INTERRUPTED_EXIT_CODE = 130
 
 

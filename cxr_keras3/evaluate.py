@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
 
 if TYPE_CHECKING:
     from tfds_cxr.tfds_cxr_dataset_builder import Builder
-
-SOME_FILES_UNREADABLE_EXIT_CODE = 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     options.runs = options.runs or [artifact.REFERENCE]
     for run_dir in options.runs:
         artifact.load_manifest(run_dir)
-    if options.sensitivity is not None and artifact.REFERENCE in options.runs:
+    if options.sensitivity is not None and any(map(artifact.is_reference, options.runs)):
         raise UserError(
             "--sensitivity writes a run's calibration anew, and that of the reference model belongs to the "
             f"installation; copy {artifact.REFERENCE} and pass the copy"
@@ -71,7 +69,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--runtime",
-        choices=("openvino", *_backend.BACKENDS),
+        choices=_backend.RUNTIMES,
         help="what computes; the export to OpenVINO where RUN has one, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)
@@ -105,14 +103,14 @@ def evaluate(options: argparse.Namespace) -> int:
     progress.say(evaluation.describe(results))
     for reason in results["audit"]["reasons"]:
         progress.say(f"{reason['level']}: {reason['text']}")
-    progress.say(f"report: {output / evaluation.REPORT}")
+    progress.say(f"report: {output / artifact.REPORT}")
     return 0
 
 
 def evaluate_external(options: argparse.Namespace) -> int:
     """Evaluates a run on the user's images."""
     from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.evaluation import REPORT, external, report  # noqa: PLC0415
+    from cxr_keras3.evaluation import external, report  # noqa: PLC0415
 
     (run_dir,) = options.runs
     manifest = artifact.load_manifest(run_dir)
@@ -124,8 +122,8 @@ def evaluate_external(options: argparse.Namespace) -> int:
     progress.say(f"{results['images']} images: accuracy {report.figure_text(results['accuracy'])}")
     for row in results["unreadable"]:
         progress.say(f"not read: {row['file']}: {row['reason']}")
-    progress.say(f"report: {output / REPORT}")
-    return SOME_FILES_UNREADABLE_EXIT_CODE if results["unreadable"] else 0
+    progress.say(f"report: {output / artifact.REPORT}")
+    return SOME_FILES_REFUSED_EXIT_CODE if results["unreadable"] else 0
 
 
 def compare(options: argparse.Namespace) -> int:
@@ -155,18 +153,12 @@ def find_dataset(options: argparse.Namespace) -> "Builder":
     Raises:
         UserError: Where it is another.
     """
-    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
     from tfds_cxr import reading  # noqa: PLC0415
 
     builder = reading.find(options.data_dir)
-    fingerprint = data.description(builder)["listing_fingerprint"]
     for run_dir in options.runs:
-        if artifact.load_manifest(run_dir).data["listing_fingerprint"] != fingerprint:
-            raise UserError(
-                f"a run must be evaluated on the dataset it was trained on, {builder.data_path} was built from other "
-                f"files than {run_dir} saw, some of which it may have been trained on; pass the --data-dir used in "
-                "training"
-            )
+        artifact.load_manifest(run_dir).require_trained_on(builder)
     return builder
 
 

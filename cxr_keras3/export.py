@@ -91,11 +91,7 @@ def _validation_images(manifest: "Manifest", data_dir: Path | None) -> tuple["np
     from tfds_cxr import reading  # noqa: PLC0415
 
     builder = reading.find(data_dir)
-    if builder.info.metadata["listing_fingerprint"] != manifest.data["listing_fingerprint"]:
-        raise UserError(
-            f"an export is checked on images of the dataset that the run was trained on, {builder.data_path} was "
-            "built from other files; pass the --data-dir used in training, or films with --images"
-        )
+    manifest.require_trained_on(builder)
     count = builder.info.splits["validation"].num_examples
     chosen = set(np.linspace(0, count - 1, min(count, MAX_IMAGES)).astype(int).tolist())
     rows = enumerate(reading.read(builder, "validation", encoded=("mask",)))

@@ -181,7 +181,10 @@ def load(path: Path) -> Gate:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             if content["schema_version"] != SCHEMA_VERSION:
-                raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has another; fit it again")
+                raise UserError(
+                    f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; delete "
+                    "it and give the run's training command again, which fits what is missing"
+                )
             names = ("mean", "directions", "variances", "weights", "bias")
             arrays = {name: content[name] for name in names}
             return Gate(threshold=float(content["threshold"]), **arrays)

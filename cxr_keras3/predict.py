@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
 
 if TYPE_CHECKING:  # --help answers without them
     from cxr_keras3.inference import Prediction, Predictor
     from cxr_keras3.inference.inputs import Source
 
-SOME_FILES_REFUSED_EXIT_CODE = 3
 MAX_LISTED = 50  # refused files named on the terminal; the output names all
 
 
@@ -72,7 +71,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--heat-maps", type=Path, metavar="DIR", help="write a picture of where each prediction comes from")
     add(
         "--runtime",
-        choices=("openvino", *_backend.BACKENDS),
+        choices=_backend.RUNTIMES,
         help="what computes; openvino where RUN is exported to it, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)

@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
 
 if TYPE_CHECKING:  # --help answers without it
     from cxr_keras3.bulk.pipeline import Count
     from cxr_keras3.bulk.tables import Done
 
-SOME_FILES_REFUSED_EXIT_CODE = 3
 LINE_SECONDS = 30.0  # between lines about what is done, where there is no terminal for a bar
 MISSING_RAY = "bulk scoring needs Ray; python -m pip install 'cxr_keras3[ray]'"
 
@@ -84,7 +83,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--runtime",
-        choices=("openvino", *_backend.BACKENDS),
+        choices=_backend.RUNTIMES,
         help="what computes; jax where the cluster has a GPU and RUN its model, else openvino where RUN is exported to "
         "it, else Keras on $KERAS_BACKEND or jax",
     )

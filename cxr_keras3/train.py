@@ -102,6 +102,8 @@ def main(arguments: Sequence[str]) -> int:
     run_dirs = [run_dir if options.seeds == 1 else run_dir / f"seed-{config.seed + n}" for n in range(options.seeds)]
     if all(map(artifact.is_complete, run_dirs)):
         artifact.require_unfinished(run_dirs[0])
+    if not options.coordinator and (options.processes, options.process) != (1, 0):
+        raise UserError("--processes and --process need --coordinator HOST:PORT, received none; add it to each process")
     together = None
     if options.coordinator:
         together = _backend.Together(options.coordinator, options.processes, options.process)
@@ -133,16 +135,15 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
 
     started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
-    if (run_dir / artifact.MANIFEST).exists():
-        progress.say(f"{run_dir} is trained; going on with its export and evaluation")
-    else:
-        training.train(
-            config,
-            builder=builder,
-            run_dir=run_dir,
-            cache_dir=options.cache_dir or platformdirs.user_cache_path("cxr_keras3"),
-        )
-    return finish(run_dir, builder, started=started) if devices.is_chief() else {}
+    with training.claimed(config, builder=builder, run_dir=run_dir):
+        if artifact.is_complete(run_dir):
+            return artifact.load_results(run_dir)
+        if (run_dir / artifact.MANIFEST).exists():
+            progress.say(f"{run_dir} is trained; going on with its export and evaluation")
+        else:
+            cache_dir = options.cache_dir or platformdirs.user_cache_path("cxr_keras3")
+            training.train(config, builder=builder, run_dir=run_dir, cache_dir=cache_dir)
+        return finish(run_dir, builder, started=started) if devices.is_chief() else {}
 
 
 def finish(run_dir: Path, builder: "Builder", *, started: dt.datetime) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def finish(run_dir: Path, builder: "Builder", *, started: dt.datetime) -> dict[s
     results = evaluation.evaluate(run_dir, builder, split="test", output_dir=run_dir / artifact.EVALUATION)
     progress.say(evaluation.describe(results))
     minutes = (dt.datetime.now(dt.UTC) - started).total_seconds() / 60
-    progress.say(f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / evaluation.REPORT}")
+    progress.say(f"{minutes:.1f} minutes; run: {run_dir}; report: {run_dir / artifact.EVALUATION / artifact.REPORT}")
     return results
 
 

@@ -1,9 +1,8 @@
 """Transfer learning in two stages: a linear layer on features computed once, then the backbone's tail."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ from cxr_keras3 import (
     artifact,
     augment_on_device,
     backbones,
-    calibration,
     classifier,
     data,
     devices,
     features,
-    metrics,
     progress,
     records,
+    saving,
 )
 from cxr_keras3.config import TrainingConfig
 from cxr_keras3.errors import UserError
@@ -30,10 +28,10 @@ from tfds_cxr.labels import LABELS
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
-def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir: Path) -> keras.Model:
-    """Trains a model and writes its run folder, all but the evaluation.
+def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir: Path) -> None:
+    """Trains a model and writes its run folder, all but export, gate and evaluation.
 
-    The same call on the same folder goes on where an interrupted one stopped.
+    The same call on the same folder goes on where an interrupted one stopped. Hold the folder by `claimed`.
 
     Args:
         config: How to train.
@@ -41,74 +39,48 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
         run_dir: Where the run goes; made where missing.
         cache_dir: Where features of frozen layers are kept for later runs.
 
-    Returns:
-        The model with the weights of the best epoch by validation macro-F1, in float32.
-
     Raises:
-        UserError: Where the folder already holds a finished run, or one begun with other settings, or is in
-            use, or the weights cannot be had.
+        UserError: Where the folder already holds a finished run, or the weights cannot be had.
     """
     artifact.require_unfinished(run_dir)
     described = data.description(builder)
-    settings = dataclasses.asdict(config) | {
-        "backend": keras.backend.backend(),
-        "listing_fingerprint": described["listing_fingerprint"],
-    }
-    with artifact.claimed(run_dir, settings) if devices.is_chief() else nullcontext():
-        train_split, validation_split = (data.load(builder, s, region=config.region) for s in ("train", "validation"))
-        if config.augment and devices.is_chief():
+    train_split, validation_split = (data.load(builder, s, region=config.region) for s in ("train", "validation"))
+    if devices.is_chief():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if config.augment:
             records.write_contact_sheet(run_dir / records.CONTACT_SHEET, train_split, seed=config.seed)
-        model = build(config)
-        identity = {key: described[key] for key in ("dataset", "version", "listing_fingerprint")}
-        history = fit_stages(
-            model, config, train_split, validation_split, identity=identity, run_dir=run_dir, cache_dir=cache_dir
-        )
-        if devices.is_chief():
-            records.write_history(run_dir, history)
-            used = dataclasses.asdict(config)
-            if Path(config.weights).exists():
-                used["weights"] = Path(config.weights).name  # where it lay is nobody's business who gets the model
-            save(model, run_dir, config=used, described=described, validation=validation_split)
-    return model
-
-
-def save(
-    model: keras.Model,
-    run_dir: Path,
-    *,
-    config: Mapping[str, Any],
-    described: Mapping[str, Any],
-    validation: data.Split,
-) -> None:
-    """Makes a trained classifier a run: writes the model, its calibration and, last, its manifest.
-
-    Args:
-        model: A model from `classifier.build` or `classifier.mean`, trained.
-        run_dir: An existing folder.
-        config: How it was trained, as the manifest is to say it.
-        described: On what, see `data.description`.
-        validation: The split that it is calibrated on.
-    """
-    partial = run_dir / f"partial-{artifact.MODEL}"  # Keras wants the .keras ending
-    model.save(partial)
-    partial.replace(run_dir / artifact.MODEL)
-    logits = data.predict(model, validation.images, task="validation")
-    figures = metrics.headline_figures(validation.labels, metrics.softmax(logits), groups=validation.group_ids)
-    fitted = calibration.fit(logits, validation.labels, class_names=LABELS)
-    calibration.save(fitted, run_dir / artifact.CALIBRATION)
-    manifest = artifact.Manifest(
-        schema_version=artifact.SCHEMA_VERSION,
-        name=run_dir.name,
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        class_names=LABELS,
-        input=artifact.INPUT_CONTRACT,
-        backend=keras.backend.backend(),
-        config=config,
-        data=described,
-        validation=figures,
-        packages=artifact.package_versions(),
+    model = build(config)
+    identity = {key: described[key] for key in ("dataset", "version", "listing_fingerprint")}
+    history = fit_stages(
+        model, config, train_split, validation_split, identity=identity, run_dir=run_dir, cache_dir=cache_dir
     )
-    artifact.write_manifest(run_dir, manifest)
+    if devices.is_chief():
+        records.write_history(run_dir, history)
+        used = dataclasses.asdict(config)
+        if Path(config.weights).exists():
+            used["weights"] = Path(config.weights).name  # where it lay is nobody's business who gets the model
+        saving.save(
+            model,
+            run_dir,
+            config=used,
+            backend=keras.backend.backend(),
+            described=described,
+            validation=validation_split,
+        )
+
+
+def claimed(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> AbstractContextManager[None]:
+    """Holds a run folder from the first step of training to the end of its evaluation; see `artifact.claimed`."""
+    if not devices.is_chief():
+        return nullcontext()
+    return artifact.claimed(
+        run_dir,
+        dataclasses.asdict(config)
+        | {
+            "backend": keras.backend.backend(),
+            "listing_fingerprint": data.description(builder)["listing_fingerprint"],
+        },
+    )
 
 
 def build(config: TrainingConfig) -> keras.Model:
@@ -159,35 +131,9 @@ def fit_stages(
     Returns:
         The rows of `fitting.fit`, stage after stage.
     """
-
-    def cached(extractor: keras.Model, split: data.Split, name: str, *, boundary: str, views: int) -> np.ndarray:
-        return features.cached(
-            extractor,
-            split.images,
-            identity={**identity, "split": name, "region": config.region, "boundary": boundary}
-            | {key: getattr(config, key) for key in ("backbone", "image_size")},
-            views=views,
-            seed=config.seed,
-            cache_dir=cache_dir,
-            task=f"features of the {name} images" + (f", {views} views" if views else ""),
-        )
-
-    def of_both(extractor: keras.Model, *, boundary: str, views: int) -> tuple[np.ndarray, np.ndarray]:
-        return (
-            cached(extractor, train_split, "train", boundary=boundary, views=views),
-            cached(extractor, validation_split, "validation", boundary=boundary, views=0)[0],
-        )
-
-    # All features come from the initial weights of the frozen part, so they can be had before training begins.
-    inputs = {"head": of_both(classifier.feature_extractor(model), boundary=classifier.POOLING, views=0)}
     from_cache = config.fine_tune in ("last_stage", "last_two_stages") and config.cached_views > 0
-    if from_cache:
-        boundary = backbones.boundary(model.get_layer(classifier.BACKBONE), config.backbone, config.fine_tune)
-        extractor, _ = classifier.divide(model, boundary)
-        views = config.cached_views if config.augment else 0
-        inputs["fine-tuning"] = of_both(extractor, boundary=boundary.name, views=views)
-    elif config.fine_tune != "none":
-        inputs["fine-tuning"] = train_split.images[np.newaxis], validation_split.images
+    splits = {"train": train_split, "validation": validation_split}
+    inputs = _inputs(model, config, splits, from_cache=from_cache, identity=identity, cache_dir=cache_dir)
     with devices.training(config.precision, batch_size=config.batch_size) as differs:
         trained = model
         if differs:
@@ -213,6 +159,44 @@ def fit_stages(
     if differs:
         model.set_weights(trained.get_weights())
     return rows
+
+
+def _inputs(
+    model: keras.Model,
+    config: TrainingConfig,
+    splits: Mapping[str, data.Split],
+    *,
+    from_cache: bool,
+    identity: Mapping[str, Any],
+    cache_dir: Path,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What each stage is trained and validated on: features of the model's initial weights, or the images."""
+
+    def cached(extractor: keras.Model, *, boundary: str, views: int) -> tuple[np.ndarray, np.ndarray]:
+        found = {
+            name: features.cached(
+                extractor,
+                split.images,
+                identity={**identity, "split": name, "region": config.region, "boundary": boundary}
+                | {key: getattr(config, key) for key in ("backbone", "image_size")},
+                views=of_split,
+                seed=config.seed,
+                cache_dir=cache_dir,
+                task=f"features of the {name} images" + (f", {of_split} views" if of_split else ""),
+            )
+            for (name, split), of_split in zip(splits.items(), (views, 0), strict=True)
+        }
+        return found["train"], found["validation"][0]
+
+    inputs = {"head": cached(classifier.feature_extractor(model), boundary=classifier.POOLING, views=0)}
+    if from_cache:
+        boundary = backbones.boundary(model.get_layer(classifier.BACKBONE), config.backbone, config.fine_tune)
+        extractor, _ = classifier.divide(model, boundary)
+        views = config.cached_views if config.augment else 0
+        inputs["fine-tuning"] = cached(extractor, boundary=boundary.name, views=views)
+    elif config.fine_tune != "none":
+        inputs["fine-tuning"] = splits["train"].images[np.newaxis], splits["validation"].images
+    return inputs
 
 
 def _part(

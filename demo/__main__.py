@@ -76,8 +76,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--runtime",
-        choices=("openvino", *_backend.BACKENDS),
-        help="what computes; openvino where RUN is exported to it, else Keras on jax",
+        choices=_backend.RUNTIMES,
+        help="what computes; the export to OpenVINO where RUN has one, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)
     if options.model and len(options.model) > 2:

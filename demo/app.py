@@ -5,11 +5,12 @@ from typing import Any
 
 import gradio as gr
 
+from cxr_keras3 import artifact
 from demo import feedback, quality, worklist
 from demo.desk import Desk
 from demo.pages import page as template
 from demo.pages import static
-from demo.run import REPORT, Run, banners
+from demo.run import Run, banners
 from demo.server import DELETE_AFTER_SECONDS, MAX_UPLOAD_BYTES
 from demo.uploads import Uploads
 
@@ -123,7 +124,7 @@ def _quality_tab(desk: Desk, tab: gr.Tab) -> None:
     pages = []
     for run in desk.runs:
         pages.append(_html("<p class='soft'>Drawing the figures …</p>"))
-        report, card = run.evaluation / REPORT, quality.model_card(run)
+        report, card = run.evaluation / artifact.REPORT, quality.model_card(run)
         with gr.Column(elem_classes="narrow"):
             if report.exists():
                 gr.DownloadButton("Download the full report", value=report, size="sm")

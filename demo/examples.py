@@ -5,7 +5,6 @@ from functools import cache
 from cxr_keras3 import images
 
 SEED = 7
-COUNT_PER_CLASS = 1
 
 
 @cache

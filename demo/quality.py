@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cxr_keras3 import artifact
 from cxr_keras3.errors import UserError
 from demo.pages import page
-from demo.run import PREDICTIONS, Run
+from demo.run import Run
 from demo.study import operating_point
 
 HEADLINES = {
@@ -81,7 +81,7 @@ def model_card(run: Run) -> str:
 
 
 def _read_predictions(run: Run) -> _Scored:
-    path = run.evaluation / PREDICTIONS
+    path = run.evaluation / artifact.PREDICTIONS
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -14,10 +14,6 @@ from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.inference import Predictor
 from cxr_keras3.inference import load as load_predictor
 
-METRICS_SCHEMA_VERSION = 2
-"""Of docs/metrics-schema.md. `cxr_keras3.evaluation` states it too, but importing that starts Keras."""
-PREDICTIONS, REPORT = "predictions.csv", "report.html"
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -93,6 +89,8 @@ def _read_metrics(folder: Path) -> Mapping[str, Any] | None:
         version = metrics["schema_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is not an evaluation ({type(error).__name__}: {error}); {remedy}") from error
-    if version != METRICS_SCHEMA_VERSION:
-        raise UserError(f"{path} must have schema version {METRICS_SCHEMA_VERSION}, it has {version}; {remedy}")
+    if version != artifact.METRICS_SCHEMA_VERSION:
+        raise UserError(
+            f"{path} must have schema version {artifact.METRICS_SCHEMA_VERSION}, it has {version}; {remedy}"
+        )
     return metrics

@@ -71,7 +71,7 @@ def viewer(study: Study) -> dict[str, Any]:
     Returns:
         `film`, a PNG as a data URI, or None where the file could not be read; `alt`, the picture in words; `maps`,
         for each class its strength (0 to 255, `side` x `side` bytes in base64) and where it lies in words;
-        `chosen`, the class shown first; `files`, the result to download, as JSON and as a page.
+        `side`, of a map; `chosen`, the class shown first.
     """
     prediction = study.prediction
     strength = strengths(prediction)
@@ -84,7 +84,6 @@ def viewer(study: Study) -> dict[str, Any]:
             for name, values in strength.items()
         ],
         "chosen": prediction.label,
-        "model": prediction.model,
     }
 
 

@@ -94,7 +94,7 @@ def write_evaluation(folder: Path, *, verdict: str = "WARN", synthetic: bool = F
     matrix = [[int(((labels == row) & (answers == column)).sum()) for column in range(4)] for row in range(4)]
     headlines = dict.fromkeys((*quality.HEADLINES, "macro_f1", "brier", "log_loss"), figure(0.9))
     results = {
-        "schema_version": 2,
+        "schema_version": artifact.METRICS_SCHEMA_VERSION,
         "run": folder.name,
         "split": "test",
         "images": 100,

@@ -18,7 +18,6 @@ from PIL import Image
 from cxr_keras3 import artifact, images
 from cxr_keras3.errors import UserError
 from cxr_keras3.evaluation import external
-from cxr_keras3.evaluation.measures import SCHEMA_VERSION
 from demo import examples, feedback, pages, quality, run, study, uploads, worklist
 from demo.run import Run
 from demo.study import Study
@@ -201,12 +200,13 @@ def test_an_evaluation_of_another_version_or_damaged_is_named(tmp_path: Path) ->
     drawn_run.write_evaluation(folder)
     path = folder / artifact.EVALUATION / artifact.METRICS
     path.write_text('{"schema_version": 1}')
-    with pytest.raises(UserError, match=f"must have schema version {SCHEMA_VERSION}, it has 1; run python -m"):
+    with pytest.raises(
+        UserError, match=f"must have schema version {artifact.METRICS_SCHEMA_VERSION}, it has 1; run python -m"
+    ):
         run.load(folder, runtime=None)
     path.write_text("{")
     with pytest.raises(UserError, match="is not an evaluation"):
         run.load(folder, runtime=None)
-    assert run.METRICS_SCHEMA_VERSION == SCHEMA_VERSION
 
 
 def test_quality_shows_the_figures_of_the_evaluation_and_no_others(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_quality_shows_the_figures_of_the_evaluation_and_no_others(tmp_path: Pat
         assert all(f"<strong>{count}</strong>" in said for count in row)
     assert said.count("<polyline") == len(LABELS) + 2
     assert quality.model_card(run.load(folder, runtime=None)) == "# The model card"
-    (folder / artifact.EVALUATION / run.PREDICTIONS).write_text("label\nnothing\n")
+    (folder / artifact.EVALUATION / artifact.PREDICTIONS).write_text("label\nnothing\n")
     with pytest.raises(UserError, match="not a table of predictions"):
         quality.render(run.load(folder, runtime=None))
 

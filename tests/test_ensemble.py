@@ -90,6 +90,6 @@ def test_members_that_do_not_belong_together_are_refused(runs: list[Path], tmp_p
     first, second = runs[0], Path(shutil.copytree(runs[1], tmp_path / "second"))
     assert "two runs or more, received 1" in refused(first)
     _change(second, lambda manifest: manifest["config"].update(image_size=96))
-    assert "members must have one image_size" in refused(first, second)
+    assert "differ in their seed alone, image_size is 64" in refused(first, second)
     _change(second, lambda manifest: manifest["data"].update(listing_fingerprint="0"))
     assert "the same dataset" in refused(first, second)

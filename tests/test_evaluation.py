@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-from cxr_keras3 import artifact, calibration, evaluation, metrics
+from cxr_keras3 import artifact, calibration, metrics
 from cxr_keras3.errors import UserError
 from cxr_keras3.evaluation import abstention, comparison, external, figures, measures
 from cxr_keras3.evaluation.triage import PREVALENCES, triage
@@ -210,10 +210,10 @@ def test_images_from_elsewhere_are_measured_and_bad_files_listed(
     assert (found["images"], found["groups"]) == (8, 7)
     assert [Path(row["file"]).name for row in found["unreadable"]] == ["text.png"]
     assert found["internal"]["accuracy"]["value"] is not None
-    page = (tmp_path / "out" / evaluation.REPORT).read_text()
+    page = (tmp_path / "out" / artifact.REPORT).read_text()
     assert "1 of 9 files could not be read" in page
     assert "text.png" in page
-    with (tmp_path / "out" / evaluation.PREDICTIONS).open() as file:
+    with (tmp_path / "out" / artifact.PREDICTIONS).open() as file:
         assert len(list(csv.DictReader(file))) == 8
 
 

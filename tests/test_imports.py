@@ -5,10 +5,13 @@ import sys
 
 import pytest
 
+from docs import commands
+
 HEAVY = ("keras", "jax", "tensorflow", "torch", "keras_cv", "gradio", "sklearn", "tensorflow_datasets")
 LIGHT_MODULES = (
     "cxr_keras3",
     "cxr_keras3.train",
+    "cxr_keras3.ensemble",
     "cxr_keras3.evaluate",
     "cxr_keras3.predict",
     "cxr_keras3.export",
@@ -27,18 +30,6 @@ LIGHT_MODULES = (
     "tfds_cxr.database",
     "tfds_cxr.phantom",
 )
-COMMANDS = (
-    "cxr_keras3.train",
-    "cxr_keras3.evaluate",
-    "cxr_keras3.predict",
-    "cxr_keras3.export",
-    "cxr_keras3.pacs",
-    "cxr_keras3.score",
-    "demo",
-    "demo.feedback",
-    "tfds_cxr.phantom",
-    "tfds_cxr.report",
-)
 
 
 def heavy_modules_after(statement: str) -> list[str]:
@@ -56,7 +47,7 @@ def test_the_check_can_fail() -> None:
     assert heavy_modules_after("import sklearn") == ["sklearn"]
 
 
-@pytest.mark.parametrize("module", COMMANDS)
+@pytest.mark.parametrize("module", commands.names())
 def test_help_needs_no_backend(module: str, run_python) -> None:
     done = run_python("-m", module, "--help", KERAS_BACKEND="no-such-backend")
     assert done.returncode == 0, done.stderr

@@ -30,6 +30,12 @@ def test_it_says_nothing_of_where_it_was_made() -> None:
             assert not re.search(r"""(^|[\s"'(=])(/\w+/|[A-Z]:\\)""", file.read_text())
 
 
+def test_its_licence_names_what_training_started_from() -> None:
+    assert artifact.load_manifest(artifact.REFERENCE).config["backbone"] in (
+        artifact.REFERENCE / "LICENSE.txt"
+    ).read_text(encoding="utf-8")
+
+
 def test_its_card_says_what_its_evaluation_found() -> None:
     measured = json.loads((artifact.REFERENCE / "evaluation" / "metrics.json").read_text())
     header = (artifact.REFERENCE / "README.md").read_text().split("---")[1]
@@ -61,6 +67,8 @@ def test_what_is_found_out_about_it_goes_elsewhere(tmp_path: Path) -> None:
     assert artifact.results_dir(tmp_path) == tmp_path
     with pytest.raises(UserError, match="belongs to the installation; copy"):
         evaluate.main(["--sensitivity", "0.9"])
+    with pytest.raises(UserError, match="belongs to the installation; copy"):
+        evaluate.main([str(artifact.REFERENCE.parent / "." / "reference"), "--sensitivity", "0.9"])
 
 
 def test_the_project_ships_it() -> None:

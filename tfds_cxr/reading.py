@@ -21,7 +21,9 @@ def find(data_dir: Path | None) -> Builder:
         UserError: Where there is none.
     """
     if data_dir is not None and not data_dir.is_dir():
-        raise UserError(f"the data folder must exist, received {data_dir}")
+        raise UserError(
+            f"the data folder must exist, received {data_dir}; pass the --data-dir that tfds build was given"
+        )
     builder = Builder(data_dir=data_dir)
     if not builder.is_prepared():
         raise UserError(

@@ -1,6 +1,6 @@
 """Makes `cxr_keras3/reference`, the model that comes with the package, of a finished run.
 
-    python -m tools.make_reference runs/reference
+    python -m tools.make_reference runs/reference-training/reference
 
 What ships is what serves: the export to OpenVINO, calibration, gate, evaluation and model card. What trains on
 (`model.keras`) is left out, as is the report, for it shows films. `nox -s reference` makes the run.
@@ -26,24 +26,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("run", type=Path, help="a run that training finished, with its audit")
     parser.add_argument("--output", type=Path, default=artifact.REFERENCE)
     options = parser.parse_args(arguments)
+    manifest = artifact.load_manifest(options.run)
+    manifest.require_whole_images()
     if not artifact.is_complete(options.run):
         raise UserError(f"{options.run} must be trained and evaluated to the end; give its command again")
-    shutil.rmtree(options.output, ignore_errors=True)
-    options.output.mkdir(parents=True)
-    for name in FILES:
-        shutil.copy(options.run / name, options.output)
-    shutil.copy(LICENCE, options.output / "LICENSE.txt")
-    exported = runtimes.export_folder(options.run, "openvino")
-    shutil.copytree(exported, runtimes.export_folder(options.output, "openvino"))
-    evaluated = options.output / artifact.EVALUATION
-    evaluated.mkdir()
-    for path in sorted((options.run / artifact.EVALUATION).iterdir()):
-        if path.suffix in {".json", ".csv"}:
-            shutil.copy(path, evaluated)
-    size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
-    progress.say(f"{options.output}: {size / 1e6:.2f} MB")
+    files = [options.run / name for name in FILES]
+    files += sorted(runtimes.export_folder(options.run, "openvino").iterdir())
+    files += [
+        path for path in sorted((options.run / artifact.EVALUATION).iterdir()) if path.suffix in {".json", ".csv"}
+    ]
+    size = sum(file.stat().st_size for file in (LICENCE, *files))
     if size > MAX_BYTES:
-        raise UserError(f"the reference model must have at most {MAX_BYTES / 1e6:g} MB, this has {size / 1e6:.2f}")
+        raise UserError(
+            f"the reference model must have at most {MAX_BYTES / 1e6:g} MB, {options.run} has {size / 1e6:.2f}; take "
+            "fewer members or a smaller backbone"
+        )
+    shutil.rmtree(options.output, ignore_errors=True)
+    for file in files:
+        target = options.output / file.relative_to(options.run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    shutil.copy(LICENCE, options.output / "LICENSE.txt")
+    progress.say(f"{options.output}: {size / 1e6:.2f} MB")
     return 0
 
 

@@ -37,7 +37,9 @@ def compare(
     names, scored = [], []
     regions = {artifact.load_manifest(run_dir).region for run_dir in run_dirs}
     if len(regions) > 1:
-        raise UserError(f"two runs are compared on the same images, these see regions {' and '.join(sorted(regions))}")
+        raise UserError(
+            f"two runs are compared on the same images, these see regions {' and '.join(sorted(regions))}; name others"
+        )
     for run_dir in run_dirs:
         calibrated = calibration.load(run_dir / artifact.CALIBRATION)
         scorer = Scorer(run_dir, runtime=runtime)

@@ -14,7 +14,7 @@ import numpy as np
 from cxr_keras3 import artifact, calibration, images, metrics, progress
 from cxr_keras3.errors import UserError
 from cxr_keras3.evaluation import report, tables
-from cxr_keras3.evaluation.measures import PREDICTIONS, REPORT, SCHEMA_VERSION, measure
+from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.evaluation.scoring import Scorer
 
 
@@ -104,7 +104,7 @@ def evaluate(
     outputs = Scorer(run_dir, runtime=runtime).run(films, "scoring the images")
     probabilities = calibrated.probabilities(outputs.logits)
     results = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": artifact.METRICS_SCHEMA_VERSION,
         "run": manifest.name,
         "split": "external",
         "groups": len(np.unique(groups)),
@@ -117,9 +117,9 @@ def evaluate(
     output_dir.mkdir(parents=True, exist_ok=True)
     artifact.write_json(output_dir / artifact.METRICS, results)
     columns = {"file": [str(item.file) for item in read]}
-    tables.write_predictions(output_dir / PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
+    tables.write_predictions(output_dir / artifact.PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
     page = report.render_external(results, manifest, labels=labels, logits=outputs.logits, probabilities=probabilities)
-    (output_dir / REPORT).write_text(page, encoding="utf-8")
+    (output_dir / artifact.REPORT).write_text(page, encoding="utf-8")
     return results
 
 
@@ -142,7 +142,7 @@ def _internal(run_dir: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     found = json.loads(path.read_text(encoding="utf-8"))
-    if found.get("schema_version") != SCHEMA_VERSION:
+    if found.get("schema_version") != artifact.METRICS_SCHEMA_VERSION:
         return None
     recalls = {name: row["recall"] for name, row in found["by_class"].items()}
     flag = {name: found["triage"][name] for name in ("auroc", "sensitivity", "specificity")}

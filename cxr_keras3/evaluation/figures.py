@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
 
-from cxr_keras3.evaluation.shortcuts import enlarge
+from cxr_keras3.inference import heat_maps
 from cxr_keras3.metrics import CALIBRATION_BINS
 
 COLOURS = ("#1f6fb4", "#d1662b", "#3a8f4d", "#8a5ab0")
@@ -113,13 +113,8 @@ def bars(rows: dict[str, Any], *, xlabel: str, line: float | None = None, line_n
 
 def film(image: np.ndarray, heat: np.ndarray) -> str:
     """A film, uint8 (299, 299, 1), and beside it the same under its activation map, float (h, w)."""
-    grey = np.repeat(image, 3, axis=2).astype(np.float32)
-    positive = np.maximum(enlarge(heat), 0.0)
-    strength = positive / positive.max() if positive.max() > 0 else positive
-    colour = mpl.colormaps["inferno"](strength)[..., :3] * 255.0
-    opacity = 0.65 * strength[..., np.newaxis]
-    overlaid = (1 - opacity) * grey + opacity * colour
-    pair = np.concatenate([grey, overlaid], axis=1).round().astype(np.uint8)
+    grey = np.repeat(image, 3, axis=2)
+    pair = np.concatenate([grey, heat_maps.overlay(image[..., 0], heat)], axis=1)
     buffer = io.BytesIO()
     Image.fromarray(pair).resize((360, 180), Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=85)
     return _uri(buffer.getvalue(), "image/jpeg")

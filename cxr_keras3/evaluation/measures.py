@@ -9,9 +9,6 @@ from cxr_keras3 import calibration, metrics
 from cxr_keras3.evaluation.abstention import accuracy_by_share_answered, prediction_sets
 from cxr_keras3.evaluation.triage import triage
 
-SCHEMA_VERSION = 2
-PREDICTIONS, REPORT = "predictions.csv", "report.html"
-
 
 def measure(
     calibrated: calibration.Calibration, logits: np.ndarray, labels: np.ndarray, *, groups: np.ndarray

@@ -9,8 +9,8 @@ import numpy as np
 
 from cxr_keras3 import artifact, calibration, data
 from cxr_keras3.calibration import Calibration
-from cxr_keras3.evaluation import audit, floors, masks, mistakes, report, tables
-from cxr_keras3.evaluation.measures import PREDICTIONS, REPORT, SCHEMA_VERSION, measure
+from cxr_keras3.evaluation import audit, floors, masks, mistakes, report, sources, tables
+from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.evaluation.scoring import Outputs, Scorer
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -53,7 +53,7 @@ def evaluate(
     outputs = scorer.run(examples.images, f"scoring the {split} split")
     scoring_seconds = scorer.seconds - already
     results = {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": artifact.METRICS_SCHEMA_VERSION,
         "run": manifest.name,
         "split": split,
         "groups": len(np.unique(examples.group_ids)),
@@ -63,26 +63,11 @@ def evaluate(
     }
     # Probes fitted on the images they are scored on would say nothing.
     probed = None if split == "validation" else (tuned.features, validation.labels, validation.sources)
-    lungs = masks.load(builder, split, region=manifest.region)
-    answers = floors.predict(
-        floors.clues_of_split(builder, "train", region=manifest.region),
-        floors.clues(examples.images, examples.labels, examples.sources),
+    macro_auroc = results["macro_auroc"]["value"]
+    results |= _audited(
+        scorer, builder, manifest, examples, outputs, split=split, probed=probed, macro_auroc=macro_auroc
     )
-    names = manifest.class_names
-    results |= {
-        "floors": floors.score(answers, examples.labels, groups=examples.group_ids, class_count=len(names)),
-        "audit": audit.audit(
-            scorer.predict,
-            examples,
-            lungs,
-            outputs,
-            probed=probed,
-            floor_answers=answers,
-            class_names=names,
-            macro_auroc=results["macro_auroc"]["value"],
-        ),
-        "errors": _errors(examples, outputs, calibrated),
-    }
+    results["errors"] = _errors(examples, outputs, calibrated)
     seconds = time.perf_counter() - started
     results["timing"] = {
         "total_seconds": round(seconds, 1),
@@ -92,6 +77,37 @@ def evaluate(
     }
     _write(results, manifest, examples, outputs, calibrated, run_dir=run_dir, output_dir=output_dir)
     return results
+
+
+def _audited(
+    scorer: Scorer,
+    builder: Builder,
+    manifest: artifact.Manifest,
+    examples: data.Split,
+    outputs: Outputs,
+    *,
+    split: str,
+    probed: sources.Part | None,
+    macro_auroc: float | None,
+) -> dict[str, Any]:
+    answers = floors.predict(
+        floors.clues_of_split(builder, "train", region=manifest.region),
+        floors.clues(examples.images, examples.labels, examples.sources),
+    )
+    names = manifest.class_names
+    return {
+        "floors": floors.score(answers, examples.labels, groups=examples.group_ids, class_count=len(names)),
+        "audit": audit.audit(
+            scorer.predict,
+            examples,
+            masks.load(builder, split, region=manifest.region),
+            outputs,
+            probed=probed,
+            floor_answers=answers,
+            class_names=names,
+            macro_auroc=macro_auroc,
+        ),
+    }
 
 
 def _write(
@@ -108,9 +124,11 @@ def _write(
     output_dir.mkdir(parents=True, exist_ok=True)
     artifact.write_json(output_dir / artifact.METRICS, results)
     columns = {"image_id": examples.image_ids, "group_id": examples.group_ids, "source": examples.sources}
-    tables.write_predictions(output_dir / PREDICTIONS, columns, examples.labels, probabilities, calibrated=calibrated)
+    tables.write_predictions(
+        output_dir / artifact.PREDICTIONS, columns, examples.labels, probabilities, calibrated=calibrated
+    )
     page = report.render(results, manifest, examples=examples, outputs=outputs, probabilities=probabilities)
-    (output_dir / REPORT).write_text(page, encoding="utf-8")
+    (output_dir / artifact.REPORT).write_text(page, encoding="utf-8")
     if results["split"] == "test":
         folder = artifact.results_dir(run_dir)
         folder.mkdir(parents=True, exist_ok=True)

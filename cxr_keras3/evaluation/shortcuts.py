@@ -1,4 +1,4 @@
-"""Asks the model itself: what is left without the lungs, and does it follow a cue into an image of another class?"""
+"""Asks the model itself: what is left without the lungs, and does it need a cue that has nothing to do with them?"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,9 +19,9 @@ LEAST_IMAGES = 10
 """Images of a class, with masks, that the region tests need to count it."""
 
 
-def sample(labels: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def sample(labels: np.ndarray) -> np.ndarray:
     """Positions of at most `MOST_IMAGES` images, ascending."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     return np.sort(generator.permutation(len(labels))[:MOST_IMAGES])
 
 
@@ -92,7 +92,8 @@ def without_regions(
     Returns:
         Numbers of images used and left out, `chance` (what a constant answer gets), figures on the
         images as they are and changed, the drop each change causes, and `background_share`: how much of
-        what the model has above chance is left without the lungs. None where fewer than two classes are left.
+        what the model has above chance is left without the lungs. `images` is 0, and no figure there, where fewer
+        than two classes are left.
     """
     with_mask = masks.any(axis=(1, 2))
     counts = np.bincount(labels[with_mask], minlength=class_count)
@@ -104,7 +105,7 @@ def without_regions(
         "classes": judged.tolist(),
     }
     if len(judged) < 2:
-        return found | {"images": 0, "accuracy": None}
+        return found | {"images": 0}
     kept, mask = images[used], masks[used]
     changed = {
         "unchanged": kept,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cxr_keras3 import metrics
-from cxr_keras3.calibration import Calibration
+from cxr_keras3.calibration import NORMAL, Calibration
 
 PREVALENCES = (0.05, 0.10, 0.25, 0.50)
 """Shares of abnormal studies for which predictive values are stated: the test split's own share is of its making."""
@@ -28,7 +28,7 @@ def triage(
     """
     scores = calibration.abnormal_score(probabilities)
     flags = calibration.flag(scores)
-    abnormal = labels != calibration.class_names.index("Normal")
+    abnormal = labels != calibration.class_names.index(NORMAL)
 
     def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
         sensitivity = metrics.weighted_mean(flags, weights * abnormal)

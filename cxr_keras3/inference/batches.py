@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3 import progress
-from cxr_keras3.inference.outputs import FEATURES, MAPS, PROBABILITIES, Outputs
+from cxr_keras3.inference.outputs import Outputs
 from cxr_keras3.inference.runtimes import BATCH_SIZE, Runtime
 
 
@@ -24,11 +24,15 @@ def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Output
     """
     waiting: deque[Callable[[], Outputs]] = deque()
     parts: list[Outputs] = []
-    for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
-        indices = np.minimum(np.arange(start, start + BATCH_SIZE), len(images) - 1)
-        waiting.append(runtime.start(np.asarray(images[indices])))
+    for chosen in progress.track(positions(len(images)), description=task):
+        waiting.append(runtime.start(np.asarray(images[chosen])))
         if len(waiting) >= runtime.in_flight(BATCH_SIZE):
             parts.append(waiting.popleft()())
     parts += [wait() for wait in waiting]
-    names = (PROBABILITIES, MAPS, FEATURES)
-    return Outputs(*(np.concatenate([getattr(part, name) for part in parts])[: len(images)] for name in names))
+    return Outputs.joined(parts, len(images))
+
+
+def positions(count: int) -> list[npt.NDArray[np.int64]]:
+    """Positions of `count` images batch by batch, the last filled up by repetition of the last image."""
+    starts = range(0, count, BATCH_SIZE)
+    return [np.minimum(np.arange(start, start + BATCH_SIZE), count - 1) for start in starts]

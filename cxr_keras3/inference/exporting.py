@@ -9,7 +9,6 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,10 +16,9 @@ import numpy.typing as npt
 
 from cxr_keras3 import artifact, calibration, progress
 from cxr_keras3.errors import UserError
-from cxr_keras3.inference import parity, runtimes, serving
-from cxr_keras3.inference.outputs import FEATURES, MAPS, PROBABILITIES, Outputs
+from cxr_keras3.inference import batches, parity, runtimes, serving
+from cxr_keras3.inference.outputs import Outputs
 
-BATCH_SIZE = 16
 Images = npt.NDArray[np.uint8]
 Run = Callable[[Images], Outputs]
 
@@ -72,7 +70,7 @@ def _check(
 ) -> parity.Parity:
     """Writes the graph into a folder, reads it back from there, and compares the two."""
     write, read = FORMATS[format_name]
-    expected = _run_all(lambda batch: _outputs(model.predict_on_batch(batch)), films, task="Keras")
+    expected = _run_all(lambda batch: Outputs.named(model.predict_on_batch(batch)), films, task="Keras")
     write(model, folder)
     float32 = parity.compare(expected, _run_all(read(folder), films, task=format_name), fitted)
     if not float32.is_equal:
@@ -97,16 +95,8 @@ def _check(
 
 
 def _run_all(run: Run, films: Images, *, task: str) -> Outputs:
-    """Runs a graph over images in batches of one size, the last filled up by repetition."""
-    starts = range(0, len(films), BATCH_SIZE)
-    indices = [np.minimum(np.arange(start, start + BATCH_SIZE), len(films) - 1) for start in starts]
-    parts = [run(films[chosen]) for chosen in progress.track(indices, description=f"parity: {task}")]
-    names = (PROBABILITIES, MAPS, FEATURES)
-    return Outputs(*(np.concatenate([getattr(part, name) for part in parts])[: len(films)] for name in names))
-
-
-def _outputs(named: Any) -> Outputs:  # noqa: ANN401 -- arrays or tensors by name, of any framework
-    return Outputs(*(np.asarray(named[name]) for name in (PROBABILITIES, MAPS, FEATURES)))
+    chosen = progress.track(batches.positions(len(films)), description=f"parity: {task}")
+    return Outputs.joined([run(films[positions]) for positions in chosen], len(films))
 
 
 def _write_openvino(model: keras.Model, folder: Path) -> None:
@@ -127,9 +117,9 @@ def _onnx(folder: Path) -> Run:
     import onnxruntime  # noqa: PLC0415 -- an extra
 
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
+    names = [output.name for output in session.getOutputs.named()]
     (images,) = session.get_inputs()
-    return lambda batch: _outputs(dict(zip(names, session.run(names, {images.name: batch}), strict=True)))
+    return lambda batch: Outputs.named(dict(zip(names, session.run(names, {images.name: batch}), strict=True)))
 
 
 def _write_litert(model: keras.Model, folder: Path) -> None:
@@ -143,7 +133,7 @@ def _litert(folder: Path) -> Run:
         warnings.simplefilter("ignore", UserWarning)  # TensorFlow means to move the interpreter to another package
         run = tf.lite.Interpreter(model_path=str(folder / "model.tflite")).get_signature_runner()
     (name,) = run.get_input_details()
-    return lambda batch: _outputs(run(**{name: batch}))
+    return lambda batch: Outputs.named(run(**{name: batch}))
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> None:
@@ -154,7 +144,7 @@ def _saved_model(folder: Path) -> Run:
     import tensorflow as tf  # noqa: PLC0415 -- see above
 
     loaded = tf.saved_model.load(str(folder))
-    return lambda batch: _outputs(loaded.serve(batch))
+    return lambda batch: Outputs.named(loaded.serve(batch))
 
 
 FORMATS: dict[str, tuple[Callable[[keras.Model, Path], None], Callable[[Path], Run]]] = {

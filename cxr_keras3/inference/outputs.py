@@ -1,11 +1,13 @@
 """What every runtime gives back for a batch of images, under the names that the exported graphs use."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-PROBABILITIES, MAPS, FEATURES = "probabilities", "activation_maps", "features"
+NAMES = PROBABILITIES, MAPS, FEATURES = "probabilities", "activation_maps", "features"
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,3 +24,13 @@ class Outputs:
     probabilities: npt.NDArray[np.float32]
     activation_maps: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]
+
+    @classmethod
+    def named(cls, found: Mapping[str, Any]) -> Self:
+        """Of arrays or tensors, of any framework, by the names that graphs use."""
+        return cls(*(np.asarray(found[name]) for name in NAMES))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self], count: int) -> Self:
+        """One after the other, the first `count` images of them."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts])[:count] for name in NAMES))

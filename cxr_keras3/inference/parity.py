@@ -120,7 +120,9 @@ def load(folder: Path) -> Parity:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if content["schema_version"] != SCHEMA_VERSION:
-            raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has another; {remedy}")
+            raise UserError(
+                f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; {remedy}"
+            )
         bfloat16 = content["bfloat16"] and Agreement(**content["bfloat16"])
         return Parity(**content | {"float32": Agreement(**content["float32"]), "bfloat16": bfloat16})
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:

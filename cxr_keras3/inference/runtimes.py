@@ -5,18 +5,17 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3 import _backend, artifact
+from cxr_keras3._backend import RUNTIMES
 from cxr_keras3.errors import UserError
 from cxr_keras3.inference import parity
-from cxr_keras3.inference.outputs import FEATURES, MAPS, PROBABILITIES, Outputs
+from cxr_keras3.inference.outputs import NAMES, Outputs
 
-RuntimeName = Literal["openvino", "jax", "tensorflow", "torch"]
-RUNTIMES: tuple[str, ...] = get_args(RuntimeName)
 Precision = Literal["float32", "bfloat16"]
 OPENVINO_MODEL = "model.xml"
 BATCH_SIZE = 16
@@ -109,8 +108,7 @@ class OpenVINORuntime:
 
         def wait() -> Outputs:
             request.wait()
-            names = (PROBABILITIES, MAPS, FEATURES)
-            outputs = Outputs(*(np.array(request.get_tensor(name).data) for name in names))
+            outputs = Outputs.named({name: np.array(request.get_tensor(name).data) for name in NAMES})
             idle.append(request)
             return outputs
 
@@ -150,7 +148,7 @@ class KerasRuntime:
         """See `Runtime.start`."""
         with self._lock:
             outputs = self._model.predict_on_batch(images)
-        found = Outputs(*(np.asarray(outputs[name]) for name in (PROBABILITIES, MAPS, FEATURES)))
+        found = Outputs.named(outputs)
         return lambda: found
 
 

@@ -90,7 +90,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--dicomweb", required=True, metavar="URL", help="of the archive's DICOMweb service")
     add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
-    add("--runtime", choices=("openvino", *_backend.BACKENDS), help="what computes; see predict")
+    add("--runtime", choices=_backend.RUNTIMES, help="what computes; see predict")
     add("--user", help="for basic authentication; the password is in CXR_PACS_PASSWORD")
     add(
         "--ca-bundle", type=Path, metavar="PEM", help="authorities that may vouch for the server, in place of the usual"
