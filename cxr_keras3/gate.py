@@ -26,7 +26,7 @@ from PIL import Image
 from cxr_keras3.errors import UserError
 
 SCHEMA_VERSION = 2
-ACCEPTED_SHARE = 0.995
+ACCEPTED_SHARE = 0.999
 """Share of the validation images that the distance threshold lets pass."""
 MIN_UPRIGHT = 0.05
 """Least probability of being upright; below it another orientation is some twenty times as likely."""
