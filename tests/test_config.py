@@ -1,9 +1,11 @@
 """The configuration and the command line that is made from it."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from cxr_keras3 import train
 from cxr_keras3.config import TrainingConfig
 from cxr_keras3.errors import UserError
 from cxr_keras3.presets import PRESETS
@@ -50,3 +52,8 @@ def test_unknown_flag_and_preset_end_with_code_2(run_python) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "laptp" in done.stderr
     assert "laptop" in done.stderr
+
+
+def test_numbers_of_processes_without_a_coordinator_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="need --coordinator HOST:PORT"):
+        train.main(["--processes", "4", "--process", "2", "--run-dir", str(tmp_path / "run")])
