@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import yaml
 from cxr_keras3 import artifact, evaluate, gate, inference
 from cxr_keras3.errors import UserError
 from tests.conftest import ROOT
+from tools import make_reference
 
 FILES = sorted(path for path in artifact.REFERENCE.rglob("*") if path.is_file())
 
@@ -75,3 +77,17 @@ def test_the_project_ships_it() -> None:
     patterns = (ROOT / "pyproject.toml").read_text()
     for file in FILES:
         assert f'"reference/{file.relative_to(artifact.REFERENCE).parent.as_posix()}'.rstrip("/.") in patterns
+
+
+def test_the_tool_ships_what_serves_and_harms_nothing_on_a_mistake(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(artifact.REFERENCE, tmp_path / "run"))
+    (run / artifact.MODEL).write_text("weights to train on")
+    (run / artifact.EVALUATION / artifact.REPORT).write_text("films")
+    out = tmp_path / "shipped"
+    make_reference.main([str(run), "--output", str(out)])
+    shipped = {file.relative_to(out): file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    assert shipped == {file.relative_to(artifact.REFERENCE): file.read_bytes() for file in FILES}
+    (run / artifact.GATE).unlink()
+    with pytest.raises(UserError, match="must be trained and evaluated to the end"):
+        make_reference.main([str(run), "--output", str(out)])
+    assert (out / artifact.GATE).exists()
