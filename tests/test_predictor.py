@@ -175,3 +175,36 @@ def test_neither_keras_nor_telemetry_is_imported(run: Path, films: list[Path]) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["[]", "None"]
+
+
+FIRST_TOGETHER = """
+import sys, threading
+import numpy as np
+from cxr_keras3 import artifact
+from cxr_keras3.inference import runtimes
+
+runtime = runtimes.OpenVINORuntime(runtimes.export_folder(artifact.REFERENCE, "openvino"), "float32")
+images = np.zeros((16, 299, 299, 1), np.uint8)
+runtime.in_flight(len(images))  # compiles
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(4)
+
+
+def score():
+    barrier.wait()
+    runtime.start(images)()
+
+
+threads = [threading.Thread(target=score) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_score_first_together_do_not_wait_for_one_another(run_python) -> None:
+    """OpenVINO alone hung in one of two such processes; `run_python` gives up in time."""
+    for _ in range(4):
+        done = run_python("-c", FIRST_TOGETHER)
+        assert done.returncode == 0, done.stderr

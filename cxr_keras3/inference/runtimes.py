@@ -83,7 +83,11 @@ class OpenVINORuntime:
 
     def __init__(self, folder: Path, precision: Precision) -> None:
         self.description = f"OpenVINO in {precision}"
-        self._core = import_openvino().Core()
+        openvino = import_openvino()
+        # OpenVINO 2026 makes its table of types when it is first asked, and two threads that ask at once wait for
+        # one another for ever. So it is asked here, before there are any.
+        openvino.Tensor(np.zeros(1, np.uint8)).element_type.to_dtype()
+        self._core = openvino.Core()
         self._path = folder / OPENVINO_MODEL
         self._precision = {"float32": "f32", "bfloat16": "bf16"}[precision]
         self._compiled: dict[int, Any] = {}
