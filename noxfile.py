@@ -74,7 +74,7 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def reference(session: nox.Session) -> None:
-    """Train the shipped model again, an hour on two cores: nox -s reference -- --manual-dir FOLDER.
+    """Train the shipped model again, about an hour on two cores: nox -s reference -- --manual-dir FOLDER.
 
     The dataset goes where TFDS puts it; set TFDS_DATA_DIR for another place.
     """

@@ -1,8 +1,8 @@
-"""Changed copies of images, to ask a model what it looks at: regions taken away, and cues swapped between classes.
+"""Changed copies of images, to ask a model what it looks at: regions taken away, and cues swapped between images.
 
 The regions follow Maguolo & Nanni ("A critic evaluation of methods for COVID-19 automatic detection from X-ray
 images", Information Fusion 76, 2021), who blackened the lungs and found little lost. The swaps are interventions:
-a cue of one image is put into an image of another class, and all else is left.
+a cue of one image is put into another, and all else is left.
 """
 
 from collections.abc import Callable, Mapping

@@ -117,7 +117,7 @@ def _onnx(folder: Path) -> Run:
     import onnxruntime  # noqa: PLC0415 -- an extra
 
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.getOutputs.named()]
+    names = [output.name for output in session.get_outputs()]
     (images,) = session.get_inputs()
     return lambda batch: Outputs.named(dict(zip(names, session.run(names, {images.name: batch}), strict=True)))
 
