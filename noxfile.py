@@ -94,18 +94,22 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         _run(session, "python -m pytest", *session.posargs, KERAS_BACKEND="jax")
         return
-    clusters = "tests/test_score.py"  # starts Ray clusters, each of which wants the cores for itself
+    clusters = "tests/bulk/test_score.py"  # starts Ray clusters, each of which wants the cores for itself
     # A test keeps one core busy; the tests of a file share what they make.
     _run(session, f"python -m pytest --numprocesses 2 --dist loadfile --ignore {clusters}", KERAS_BACKEND="jax")
     _run(session, f"python -m pytest {clusters}", KERAS_BACKEND="jax")
-    _run(session, "python -m pytest tests/test_classifier.py tests/test_training.py", KERAS_BACKEND="tensorflow")
+    _run(
+        session,
+        "python -m pytest tests/model/test_classifier.py tests/training/test_training.py",
+        KERAS_BACKEND="tensorflow",
+    )
 
 
 @nox.session(default=False)
 def hub(session: nox.Session) -> None:
     """Test KerasHub's backbones; installs the extra, which brings a second build of TensorFlow."""
     _install(session, "dev", "hub")
-    _run(session, "python -m pytest tests/test_backbones.py -m", "slow", "-k", "keras_hub", KERAS_BACKEND="jax")
+    _run(session, "python -m pytest tests/model/test_backbones.py -m", "slow", "-k", "keras_hub", KERAS_BACKEND="jax")
 
 
 @nox.session

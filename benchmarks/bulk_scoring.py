@@ -29,10 +29,10 @@ import pyarrow.dataset
 from PIL import Image
 from pydicom import uid
 
-from cxr_keras3 import images, inference, score
+from cxr_keras3 import images, score, serving
 from cxr_keras3.bulk import tables
-from cxr_keras3.inference import inputs
-from cxr_keras3.inference.runtimes import BATCH_SIZE
+from cxr_keras3.serving import inputs
+from cxr_keras3.serving.runtimes import BATCH_SIZE
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
@@ -101,7 +101,7 @@ def rows(output: Path) -> Rows:
 
 def expected(films: Path, run_dir: Path) -> Rows:
     """What one process says of the films; prints what that takes, without loading the model."""
-    predictor = inference.load(run_dir)
+    predictor = serving.load(run_dir)
     sources = inputs.sources([films])
     list(predictor.predict(sources[:BATCH_SIZE]))
     started, used = time.monotonic(), time.process_time()

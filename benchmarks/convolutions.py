@@ -31,13 +31,13 @@ Measurements = dict[tuple[str, str], list[float]]
 def serve(environment: dict[str, str], model_name: str, batch_size: int, connection: Connection) -> None:
     """Builds the untrained model and answers each task received with the images done in a second."""
     os.environ |= environment | {"JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
-    from cxr_keras3 import _backend  # noqa: PLC0415 -- the environment first
+    from cxr_keras3.backend import selection  # noqa: PLC0415 -- the environment first
 
-    _backend.select(environment["KERAS_BACKEND"])
+    selection.select(environment["KERAS_BACKEND"])
     import keras  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from cxr_keras3 import backbones  # noqa: PLC0415
+    from cxr_keras3.model import backbones  # noqa: PLC0415
 
     backbone = backbones.build(model_name, weights="none", image_size=SIZE)
     outputs = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(backbone.output))

@@ -26,7 +26,7 @@ import httpx
 import psutil
 from PIL import Image
 
-from cxr_keras3 import inference
+from cxr_keras3 import serving
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         films = draw(Path(folder), options.films)
-        expected = [dict(each.probabilities) for each in inference.load(options.run).predict(films)]
+        expected = [dict(each.probabilities) for each in serving.load(options.run).predict(films)]
         log = Path(folder) / "log.txt"
         with log.open("w") as output:
             started = time.perf_counter()

@@ -44,14 +44,15 @@ Score = Callable[[int], None]
 def prepare(folder: Path, backbone: str) -> None:
     """Writes an untrained run, exported to OpenVINO and ONNX, and a film; needs a process of its own."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    from cxr_keras3 import _backend  # noqa: PLC0415 -- before Keras is imported
+    from cxr_keras3.backend import selection  # noqa: PLC0415 -- before Keras is imported
 
-    _backend.select("tensorflow")
+    selection.select("tensorflow")
     import numpy as np  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
-    from cxr_keras3 import artifact, classifier  # noqa: PLC0415
-    from cxr_keras3.inference import exporting  # noqa: PLC0415
+    from cxr_keras3.model import classifier  # noqa: PLC0415
+    from cxr_keras3.run import artifact  # noqa: PLC0415
+    from cxr_keras3.serving import exporting  # noqa: PLC0415
     from tfds_cxr.labels import LABELS  # noqa: PLC0415
 
     model = classifier.build(backbone, weights="none", image_size=SIZE, class_count=len(LABELS), dropout=0.0, seed=0)
@@ -80,7 +81,7 @@ def load_ours(contender: str, folder: Path) -> Score:
     """OpenVINO or Keras, by the runtimes of the package."""
     import numpy as np  # noqa: PLC0415 -- counted into the contender's start
 
-    from cxr_keras3.inference import runtimes  # noqa: PLC0415
+    from cxr_keras3.serving import runtimes  # noqa: PLC0415
 
     kind, variant = contender.split("_")
     runtime: runtimes.Runtime

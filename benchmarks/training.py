@@ -50,15 +50,16 @@ CONTENDERS = {
 
 def measure(contender: Contender, options: argparse.Namespace) -> None:
     """Trains once in this process and prints seconds and the best validation accuracy as JSON."""
-    from cxr_keras3 import _backend  # noqa: PLC0415 -- the environment first
+    from cxr_keras3.backend import selection  # noqa: PLC0415 -- the environment first
 
-    _backend.select(contender.backend)
+    selection.select(contender.backend)
     import keras  # noqa: PLC0415
     import numpy as np  # noqa: PLC0415
 
-    from cxr_keras3 import classifier, data, training  # noqa: PLC0415
-    from cxr_keras3.config import TrainingConfig  # noqa: PLC0415
-    from cxr_keras3.fitting import Stage, fit  # noqa: PLC0415
+    from cxr_keras3.model import classifier  # noqa: PLC0415
+    from cxr_keras3.training import data, stages  # noqa: PLC0415
+    from cxr_keras3.training.config import TrainingConfig  # noqa: PLC0415
+    from cxr_keras3.training.loop import Stage, fit  # noqa: PLC0415
 
     keras.utils.set_random_seed(0)
     epochs = round(contender.share * options.epochs)
@@ -67,7 +68,7 @@ def measure(contender: Contender, options: argparse.Namespace) -> None:
     )
     builder = data.prepare(data_dir=options.data_dir, manual_dir=None)
     trained_on, validated_on = (data.load(builder, split) for split in ("train", "validation"))
-    model = training.build(config)
+    model = stages.build(config)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         started = time.perf_counter()
@@ -87,7 +88,7 @@ def measure(contender: Contender, options: argparse.Namespace) -> None:
             )
             rows = fit(stage, config, run_dir=place)
         else:
-            rows = training.fit_stages(
+            rows = stages.fit_stages(
                 model, config, trained_on, validated_on, identity={}, run_dir=place, cache_dir=place / "cache"
             )
         seconds = (time.perf_counter() - started) * options.epochs / len(rows)

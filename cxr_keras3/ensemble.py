@@ -12,8 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_keras3 import _backend, artifact, progress, train
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3 import train
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
+from cxr_keras3.run import artifact
 
 if TYPE_CHECKING:
     from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("members", type=Path, nargs="+", metavar="RUN", help="run folders, two or more")
     parser.add_argument("--run-dir", type=Path, required=True, help="where the new run goes")
     parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
-    parser.add_argument("--backend", choices=_backend.BACKENDS, default="jax", help="what Keras runs on")
+    parser.add_argument("--backend", choices=selection.BACKENDS, default="jax", help="what Keras runs on")
     options = parser.parse_args(arguments)
     started = dt.datetime.now(dt.UTC)
     manifests = [artifact.load_manifest(member) for member in options.members]
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     if artifact.is_complete(options.run_dir):
         artifact.require_unfinished(options.run_dir)
     progress.say(f"starting Keras on {options.backend}")
-    _backend.select(options.backend)
+    selection.select(options.backend)
     from tfds_cxr import reading  # noqa: PLC0415 -- only now is the backend chosen
 
     builder = reading.find(options.data_dir)
@@ -87,7 +90,8 @@ def _require_alike(members: Sequence[Path], manifests: Sequence[artifact.Manifes
 def _join(
     members: Sequence[Path], first: artifact.Manifest, builder: "Builder", *, run_dir: Path, settings: dict[str, object]
 ) -> None:
-    from cxr_keras3 import classifier, data, saving  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.model import classifier  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.training import data, saving  # noqa: PLC0415 -- only now is the backend chosen
 
     first.require_trained_on(builder)
     saving.save(

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
 
 if TYPE_CHECKING:
     from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str]) -> int:
     """Evaluates, and says where the report is; returns 3 where some of the user's images could not be read."""
     options = parse(arguments)
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
 
     options.runs = options.runs or [artifact.REFERENCE]
     for run_dir in options.runs:
@@ -69,7 +70,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--runtime",
-        choices=_backend.RUNTIMES,
+        choices=selection.RUNTIMES,
         help="what computes; the export to OpenVINO where RUN has one, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)
@@ -86,7 +87,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def evaluate(options: argparse.Namespace) -> int:
     """Evaluates a run on a split."""
-    from cxr_keras3 import artifact, evaluation  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3 import evaluation  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
 
     (run_dir,) = options.runs
     output = options.output or artifact.results_dir(run_dir) / (
@@ -109,8 +111,9 @@ def evaluate(options: argparse.Namespace) -> int:
 
 def evaluate_external(options: argparse.Namespace) -> int:
     """Evaluates a run on the user's images."""
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.evaluation import external, report  # noqa: PLC0415
+    from cxr_keras3.evaluation import external  # noqa: PLC0415
+    from cxr_keras3.report import pages  # noqa: PLC0415
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
 
     (run_dir,) = options.runs
     manifest = artifact.load_manifest(run_dir)
@@ -119,7 +122,7 @@ def evaluate_external(options: argparse.Namespace) -> int:
     read = external.from_folder if options.images else external.from_table
     output = options.output or artifact.results_dir(run_dir) / f"external-{source.stem}"
     results = external.evaluate(run_dir, read(source, manifest.class_names), output_dir=output, runtime=options.runtime)
-    progress.say(f"{results['images']} images: accuracy {report.figure_text(results['accuracy'])}")
+    progress.say(f"{results['images']} images: accuracy {pages.figure_text(results['accuracy'])}")
     for row in results["unreadable"]:
         progress.say(f"not read: {row['file']}: {row['reason']}")
     progress.say(f"report: {output / artifact.REPORT}")
@@ -128,8 +131,9 @@ def evaluate_external(options: argparse.Namespace) -> int:
 
 def compare(options: argparse.Namespace) -> int:
     """Compares two runs on a split."""
-    from cxr_keras3 import artifact, data  # noqa: PLC0415 -- --help answers without it
     from cxr_keras3.evaluation import comparison  # noqa: PLC0415
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.training import data  # noqa: PLC0415 -- --help answers without it
 
     first, second = options.runs
     output = options.output or artifact.results_dir(first) / artifact.EVALUATION / f"against-{second.name}"
@@ -153,7 +157,7 @@ def find_dataset(options: argparse.Namespace) -> "Builder":
     Raises:
         UserError: Where it is another.
     """
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
     from tfds_cxr import reading  # noqa: PLC0415
 
     builder = reading.find(options.data_dir)

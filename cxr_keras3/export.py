@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from cxr_keras3.artifact import Manifest
+    from cxr_keras3.run.artifact import Manifest
 
 FORMATS = ("openvino", "onnx", "litert", "saved_model")
 MAX_IMAGES = 512
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         help="films to check the export on; the validation split of the run's dataset when left out",
     )
     options = parser.parse_args(arguments)
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
 
     manifest = artifact.load_manifest(options.run)
     missing = [name for name in ONNX_PACKAGES if not importlib.util.find_spec(name)]
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"--format onnx needs {', '.join(missing)}; python -m pip install 'cxr_keras3[onnx]'")
     progress.say("starting Keras on tensorflow, whose exporters work for models of every backend")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # a training that waits for us may hold the GPU
-    _backend.select("tensorflow")
-    from cxr_keras3.inference import exporting  # noqa: PLC0415 -- only now is the backend chosen
+    selection.select("tensorflow")
+    from cxr_keras3.serving import exporting  # noqa: PLC0415 -- only now is the backend chosen
 
     films, source = _decoded(options.images) if options.images else _validation_images(manifest, options.data_dir)
     found = exporting.export(options.run, options.format, films=films, source=source)

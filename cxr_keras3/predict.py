@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
 
 if TYPE_CHECKING:  # --help answers without them
-    from cxr_keras3.inference import Prediction, Predictor
-    from cxr_keras3.inference.inputs import Source
+    from cxr_keras3.serving import Prediction, Predictor
+    from cxr_keras3.serving.inputs import Source
 
 MAX_LISTED = 50  # refused files named on the terminal; the output names all
 
@@ -25,15 +26,16 @@ MAX_LISTED = 50  # refused files named on the terminal; the output names all
 def main(arguments: Sequence[str]) -> int:
     """Scores the files named; returns 3 where some of several could not be scored."""
     options = _parse(arguments)
-    from cxr_keras3 import artifact, inference  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.inference import inputs, results  # noqa: PLC0415
+    from cxr_keras3 import serving  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.serving import inputs, results  # noqa: PLC0415
 
     if options.output and options.output.suffix not in results.SUFFIXES:
         raise UserError(f"--output must end in {', '.join(results.SUFFIXES)}, received {options.output}")
     run_dir = options.model or artifact.REFERENCE
     artifact.load_manifest(run_dir)
     found = None if options.inputs == [Path("-")] else inputs.sources(options.inputs)
-    predictor = inference.load(run_dir, runtime=options.runtime)
+    predictor = serving.load(run_dir, runtime=options.runtime)
     progress.say(f"model: {run_dir}, {predictor.description}")
     for notice in predictor.notices:
         progress.say(f"note: {notice}")
@@ -71,7 +73,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--heat-maps", type=Path, metavar="DIR", help="write a picture of where each prediction comes from")
     add(
         "--runtime",
-        choices=_backend.RUNTIMES,
+        choices=selection.RUNTIMES,
         help="what computes; openvino where RUN is exported to it, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)
@@ -91,8 +93,8 @@ def _score(
     done: int = 0,
 ) -> Iterator["Prediction"]:
     """Scores with a progress bar, and draws the heat maps."""
-    from cxr_keras3.inference import heat_maps as drawing  # noqa: PLC0415 -- --help answers without it
-    from cxr_keras3.inference.runtimes import BATCH_SIZE  # noqa: PLC0415
+    from cxr_keras3.serving import heat_maps as drawing  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.serving.runtimes import BATCH_SIZE  # noqa: PLC0415
 
     if heat_maps:
         heat_maps.mkdir(parents=True, exist_ok=True)
@@ -109,7 +111,7 @@ def _write(
     predictor: "Predictor", to_do: Iterable["Source"], *, total: int | None, options: argparse.Namespace
 ) -> tuple[list[tuple[str, str]], int]:
     """Writes the rows that the output lacks; returns the refused files with their reasons, and the number of rows."""
-    from cxr_keras3.inference.results import Results  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.serving.results import Results  # noqa: PLC0415 -- --help answers without it
 
     manifest = predictor.manifest
     with Results(

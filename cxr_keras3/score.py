@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError, run_command
 
 if TYPE_CHECKING:  # --help answers without it
     from cxr_keras3.bulk.pipeline import Count
@@ -33,9 +34,10 @@ def main(arguments: Sequence[str]) -> int:
         import ray  # noqa: F401, PLC0415 -- --help answers without it
     except ImportError as error:
         raise UserError(MISSING_RAY) from error
-    from cxr_keras3 import __version__, artifact  # noqa: PLC0415
+    from cxr_keras3 import __version__  # noqa: PLC0415
     from cxr_keras3.bulk import bundle, listing, pipeline, tables  # noqa: PLC0415
-    from cxr_keras3.inference import runtimes  # noqa: PLC0415
+    from cxr_keras3.run import artifact  # noqa: PLC0415
+    from cxr_keras3.serving import runtimes  # noqa: PLC0415
 
     run_dir = options.model or artifact.REFERENCE
     manifest = artifact.load_manifest(run_dir)
@@ -83,7 +85,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--runtime",
-        choices=_backend.RUNTIMES,
+        choices=selection.RUNTIMES,
         help="what computes; jax where the cluster has a GPU and RUN its model, else openvino where RUN is exported to "
         "it, else Keras on $KERAS_BACKEND or jax",
     )

@@ -16,11 +16,12 @@ import simple_parsing
 from rich.console import Console
 from rich.table import Table
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.backbone_table import BACKBONES
-from cxr_keras3.config import TrainingConfig
-from cxr_keras3.errors import UserError, run_command
-from cxr_keras3.presets import PRESETS
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
+from cxr_keras3.model.backbone_table import BACKBONES
+from cxr_keras3.training.config import TrainingConfig
+from cxr_keras3.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class Options:
     """Where data and results are, and what computes."""
 
-    backend: _backend.Backend = "jax"
+    backend: selection.Backend = "jax"
     """What Keras runs on."""
     data_dir: Path | None = None
     """Folder of built datasets; TFDS's default (~/tensorflow_datasets) when left out."""
@@ -91,7 +92,7 @@ class _ListBackbones(argparse.Action):
 def main(arguments: Sequence[str]) -> int:
     """Trains, evaluates, and says where the run is."""
     options, config = parse(arguments)
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
     from tfds_cxr import database  # noqa: PLC0415
 
     run_dir = options.run_dir or artifact.RUNS / f"{dt.datetime.now(dt.UTC):%Y%m%d-%H%M%S}-{config.backbone}"
@@ -106,10 +107,11 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError("--processes and --process need --coordinator HOST:PORT, received none; add it to each process")
     together = None
     if options.coordinator:
-        together = _backend.Together(options.coordinator, options.processes, options.process)
+        together = selection.Together(options.coordinator, options.processes, options.process)
     progress.say(f"starting Keras on {options.backend}")
-    _backend.select(options.backend, together)
-    from cxr_keras3 import data, devices  # noqa: PLC0415 -- only now is the backend chosen
+    selection.select(options.backend, together)
+    from cxr_keras3.backend import devices  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.training import data  # noqa: PLC0415 -- only now is the backend chosen
 
     builder = data.prepare(data_dir=options.data_dir, manual_dir=options.manual_dir)
     try:
@@ -121,9 +123,9 @@ def main(arguments: Sequence[str]) -> int:
         progress.say(f"stopped; the same command with --run-dir {run_dir} goes on after the last finished epoch")
         raise
     if options.seeds > 1 and devices.is_chief():
-        from cxr_keras3 import records  # noqa: PLC0415
+        from cxr_keras3.training import history  # noqa: PLC0415
 
-        progress.say(records.write_spread(run_dir, results))
+        progress.say(history.write_spread(run_dir, results))
     return 0
 
 
@@ -131,18 +133,20 @@ def _run(config: TrainingConfig, options: Options, builder: "Builder", run_dir: 
     """One run from where it stands to its evaluation, whose figures it returns; none but process 0's are any."""
     import keras  # noqa: PLC0415 -- only now is the backend chosen
 
-    from cxr_keras3 import artifact, devices, training  # noqa: PLC0415
+    from cxr_keras3.backend import devices  # noqa: PLC0415
+    from cxr_keras3.run import artifact  # noqa: PLC0415
+    from cxr_keras3.training import stages  # noqa: PLC0415
 
     started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
-    with training.claimed(config, builder=builder, run_dir=run_dir):
+    with stages.claimed(config, builder=builder, run_dir=run_dir):
         if artifact.is_complete(run_dir):
             return artifact.load_results(run_dir)
         if (run_dir / artifact.MANIFEST).exists():
             progress.say(f"{run_dir} is trained; going on with its export and evaluation")
         else:
             cache_dir = options.cache_dir or platformdirs.user_cache_path("cxr_keras3")
-            training.train(config, builder=builder, run_dir=run_dir, cache_dir=cache_dir)
+            stages.train(config, builder=builder, run_dir=run_dir, cache_dir=cache_dir)
         return finish(run_dir, builder, started=started) if devices.is_chief() else {}
 
 
@@ -157,8 +161,9 @@ def finish(run_dir: Path, builder: "Builder", *, started: dt.datetime) -> dict[s
     Returns:
         What `metrics.json` holds.
     """
-    from cxr_keras3 import artifact, evaluation  # noqa: PLC0415 -- only now is the backend chosen
-    from cxr_keras3.inference import finishing  # noqa: PLC0415
+    from cxr_keras3 import evaluation  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- only now is the backend chosen
+    from cxr_keras3.training import finishing  # noqa: PLC0415
 
     if artifact.load_manifest(run_dir).region == "full":
         finishing.finish_run(run_dir, builder)

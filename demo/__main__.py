@@ -14,8 +14,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
 
 PASSWORD_VARIABLE = "CXR_DEMO_PASSWORD"  # noqa: S105 -- the variable's name
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     """Loads the runs and serves the page until interrupted."""
     options = _parse(arguments)
     login = _login(options.user)
-    from cxr_keras3 import artifact  # noqa: PLC0415 -- --help answers without it
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
 
     folders = options.model or [artifact.REFERENCE]
     for folder in folders:
@@ -76,7 +77,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add(
         "--runtime",
-        choices=_backend.RUNTIMES,
+        choices=selection.RUNTIMES,
         help="what computes; the export to OpenVINO where RUN has one, else Keras on $KERAS_BACKEND or jax",
     )
     options = parser.parse_args(arguments)

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 
-from cxr_keras3 import artifact
+from cxr_keras3.run import artifact
 from demo import feedback, quality, worklist
 from demo.desk import Desk
 from demo.pages import page as template

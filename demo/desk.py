@@ -11,8 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from cxr_keras3.errors import UserError
-from cxr_keras3.inference.inputs import Source
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.serving.inputs import Source
 from demo import examples, feedback, quality, study, worklist
 from demo.pages import page as template
 from demo.run import Run, banners

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3 import images, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3 import images
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
 
 DATABASE, FILMS = "feedback.sqlite3", "films"
 LABELS_CSV, ANSWERS_CSV = "labels.csv", "answers.csv"

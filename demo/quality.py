@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3 import artifact
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.run import artifact
 from demo.pages import page
 from demo.run import Run
 from demo.study import operating_point
@@ -138,7 +138,7 @@ def _reliability(scored: _Scored, temperature: float) -> list[dict[str, Any]]:
 
 
 def _bins(labels: npt.NDArray[np.int64], probabilities: Floats) -> dict[str, Any]:
-    from cxr_keras3.metrics import CALIBRATION_BINS as BINS  # noqa: PLC0415 -- imports scikit-learn, see above
+    from cxr_keras3.statistics.metrics import CALIBRATION_BINS as BINS  # noqa: PLC0415 -- imports scikit-learn, see above
 
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import artifact
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
-from cxr_keras3.inference import Predictor
-from cxr_keras3.inference import load as load_predictor
+from cxr_keras3.run import artifact
+from cxr_keras3.serving import Predictor
+from cxr_keras3.serving import load as load_predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ def load(folder: Path, *, runtime: str | None) -> Run:
 
     Args:
         folder: The run folder.
-        runtime: What computes, see `cxr_keras3.inference.load`.
+        runtime: What computes, see `cxr_keras3.serving.load`.
 
     Raises:
         UserError: Where the folder is no finished run, or its evaluation is damaged or of another version.

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 
 MAX_UPLOAD_BYTES = 100 * 2**20
 """Largest file taken, a zip archive included."""

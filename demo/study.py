@@ -13,8 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from cxr_keras3 import images
-from cxr_keras3.inference import Prediction, heat_maps
-from cxr_keras3.inference.inputs import Source
+from cxr_keras3.serving import Prediction, heat_maps
+from cxr_keras3.serving.inputs import Source
 from demo.pages import page
 from demo.run import Run
 
@@ -91,7 +91,7 @@ def strengths(prediction: Prediction) -> dict[str, npt.NDArray[np.uint8]]:
     """How much each place speaks for each class, from 0 to 255 for the most that any place does for any class.
 
     One scale for all classes, so that the map of an improbable class stays faint. What speaks against a class is
-    left out, as in `cxr_keras3.inference.heat_maps`.
+    left out, as in `cxr_keras3.serving.heat_maps`.
 
     Returns:
         Class name to uint8 (`MAP_SIDE`, `MAP_SIDE`); empty where the film was not accepted.

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 
 
 class Uploads:

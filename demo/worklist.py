@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
-from cxr_keras3.inference import Prediction
-from cxr_keras3.inference.inputs import Source, sources
-from cxr_keras3.inference.results import Results
+from cxr_keras3.serving import Prediction
+from cxr_keras3.serving.inputs import Source, sources
+from cxr_keras3.serving.results import Results
 from demo.run import Run
 from demo.study import thumbnail
 

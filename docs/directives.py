@@ -16,8 +16,8 @@ from simple_parsing.docstring import get_attribute_docstring
 from sphinx.application import Sphinx
 from sphinx.util.typing import stringify_annotation
 
-from cxr_keras3.backbone_table import BACKBONES
-from cxr_keras3.presets import PRESETS
+from cxr_keras3.model.backbone_table import BACKBONES
+from cxr_keras3.training.presets import PRESETS
 from docs import commands
 
 REMOTE_ASSET = re.compile(rb"""<(?:script|img|iframe|source|link(?![^>]*rel="?(?:canonical|license)))[^>]*"""

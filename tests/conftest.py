@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_keras3.config import TrainingConfig
+from cxr_keras3.training.config import TrainingConfig
 from tests import demo_server
 from tfds_cxr import phantom
 
@@ -52,10 +52,10 @@ def database_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data_dir(database_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The TFDS data folder with the dataset built from `database_dir`."""
-    from cxr_keras3 import _backend
+    from cxr_keras3.backend import selection
 
-    _backend.select(os.environ["KERAS_BACKEND"])  # as every command does before it imports what needs Keras
-    from cxr_keras3 import data
+    selection.select(os.environ["KERAS_BACKEND"])  # as every command does before it imports what needs Keras
+    from cxr_keras3.training import data
 
     folder = tmp_path_factory.mktemp("tfds")
     data.prepare(data_dir=folder, manual_dir=database_dir)
@@ -65,12 +65,14 @@ def data_dir(database_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 @pytest.fixture(scope="session")
 def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, trained briefly and evaluated on the synthetic dataset."""
-    from cxr_keras3 import artifact, evaluation, training
+    from cxr_keras3 import evaluation
+    from cxr_keras3.run import artifact
+    from cxr_keras3.training import stages
     from tfds_cxr import reading
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     builder = reading.find(data_dir)
-    training.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
+    stages.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
     evaluation.evaluate(folder, builder, split="test", output_dir=folder / artifact.EVALUATION)
     return folder
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr_keras3 import artifact, calibration, gate
-from cxr_keras3.inference import parity, runtimes
+from cxr_keras3.run import artifact, calibration, gate
+from cxr_keras3.serving import parity, runtimes
 from demo import quality
 from tfds_cxr.labels import LABELS
 

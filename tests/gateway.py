@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 import requests
 
-from cxr_keras3 import artifact, gate
-from cxr_keras3.inference import runtimes
+from cxr_keras3.run import artifact, gate
+from cxr_keras3.serving import runtimes
 from tests import drawn_run
 from tests.orthanc import Orthanc, free_port
 from tfds_cxr import phantom

@@ -8,21 +8,22 @@ import json
 import sys
 from pathlib import Path
 
-from cxr_keras3 import _backend
+from cxr_keras3.backend import selection
 from tests.conftest import TINY
 
 
 def main() -> None:
     """Trains a head as the command does, and a small network of every kind of layer, and prints their histories."""
     folder, *together = sys.argv[1:]
-    joined = _backend.Together(together[0], int(together[1]), int(together[2])) if together else None
-    _backend.select("jax", joined)
+    joined = selection.Together(together[0], int(together[1]), int(together[2])) if together else None
+    selection.select("jax", joined)
     import jax
     import keras
     import numpy as np
 
-    from cxr_keras3 import data, devices, training
-    from cxr_keras3.fitting import Stage, fit
+    from cxr_keras3.backend import devices
+    from cxr_keras3.training import data, stages
+    from cxr_keras3.training.loop import Stage, fit
 
     keras.utils.set_random_seed(0)
     labels = np.arange(64) % 4
@@ -34,8 +35,8 @@ def main() -> None:
     run_dir = Path(folder) / f"run-{devices.process()[0]}"
     run_dir.mkdir(parents=True)
     cache_dir = Path(folder) / "cache"
-    model = training.build(config)
-    rows = training.fit_stages(model, config, split, split, identity={}, run_dir=run_dir, cache_dir=cache_dir)
+    model = stages.build(config)
+    rows = stages.fit_stages(model, config, split, split, identity={}, run_dir=run_dir, cache_dir=cache_dir)
 
     with devices.training("float32", batch_size=config.batch_size):
         layers = keras.layers

@@ -16,7 +16,7 @@ from typing import Any
 
 import openpyxl
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
 from tfds_cxr.labels import LABELS
 

@@ -15,7 +15,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineRunner
 from etils import epath
 
-from cxr_keras3 import images, progress
+from cxr_keras3 import images
+from cxr_keras3.base import progress
 from tfds_cxr import preparation
 from tfds_cxr.database import DatabaseError, DatabaseFile
 from tfds_cxr.preparation import Example, ImageFacts, Record

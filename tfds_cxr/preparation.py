@@ -15,9 +15,10 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from cxr_keras3 import images, progress
-from cxr_keras3.concurrency import map_ahead
-from tfds_cxr import _png, database, grouping, provenance, splits
+from cxr_keras3 import images
+from cxr_keras3.base import progress
+from cxr_keras3.base.concurrency import map_ahead
+from tfds_cxr import database, grouping, png, provenance, splits
 from tfds_cxr.database import DatabaseError, DatabaseFile
 
 Example = tuple[str, dict[str, Any]]
@@ -169,7 +170,7 @@ def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | image
     # Phantoms are independent by construction, and all drawn from one anatomy: they only look like copies.
     fingerprint = NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
     facts = ImageFacts(film.original_mode, sha256, fingerprint)
-    image_png = _png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
+    image_png = png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
     return image_png, None if mask is None else images.encode_png(mask), facts
 
 

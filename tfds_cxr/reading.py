@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from cxr_keras3 import _backend
-from cxr_keras3.errors import UserError
+from cxr_keras3.backend import selection
+from cxr_keras3.base.errors import UserError
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
@@ -46,7 +46,7 @@ def read(builder: Builder, split: str, *, encoded: Collection[str] = ()) -> Iter
     if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:  # which as_dataset does not read
         examples = builder.as_data_source(split, decoders=decoders)
     else:
-        _backend.keep_tensorflow_off_accelerators()
+        selection.keep_tensorflow_off_accelerators()
         uncached = tfds.ReadConfig(try_autocache=False)  # each image is read once; TFDS would keep them all
         dataset = builder.as_dataset(split=split, decoders=decoders, read_config=uncached)
         examples = tfds.as_numpy(dataset)

@@ -18,8 +18,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from cxr_keras3 import progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
 from tfds_cxr.database import natural_key
 from tfds_cxr.labels import LABELS, PUBLISHED_COUNTS
 from tfds_cxr.provenance import UNKNOWN

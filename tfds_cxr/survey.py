@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cxr_keras3 import progress
+from cxr_keras3.base import progress
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder

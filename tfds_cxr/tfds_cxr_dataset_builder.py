@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
-from cxr_keras3 import progress
+from cxr_keras3.base import progress
 from tfds_cxr import database, download, preparation, splits, summary
 from tfds_cxr.database import KAGGLE_HANDLE
 from tfds_cxr.labels import LABELS

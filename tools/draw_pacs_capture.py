@@ -10,8 +10,8 @@ from pathlib import Path
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from cxr_keras3 import inference
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3 import serving
+from cxr_keras3.base.errors import UserError, run_command
 from cxr_keras3.pacs import capture, films, identity
 from tfds_cxr import phantom
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("output", type=Path)
     options = parser.parse_args(arguments)
     drawn = [phantom.draw("Lung_Opacity", seed=9, index=index)[0] for index in range(TRIED)]
-    predictions = zip(drawn, inference.load(options.run).predict(drawn), strict=True)
+    predictions = zip(drawn, serving.load(options.run).predict(drawn), strict=True)
     film = next((films.Film(Dataset(), said, pixels) for pixels, said in predictions if said.accepted), None)
     if film is None:
         raise UserError(f"the run must let a synthetic film pass, it refuses all {TRIED}; name another run")

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from matplotlib import pyplot as plt
 from PIL import Image, ImageEnhance, ImageOps
 
-from cxr_keras3.errors import run_command
+from cxr_keras3.base.errors import run_command
 from tfds_cxr import grouping, provenance
 from tools.make_provenance import Evidence
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import keras
 import torch
 
-from cxr_keras3 import backbones
-from cxr_keras3.errors import run_command
+from cxr_keras3.base.errors import run_command
+from cxr_keras3.model import backbones
 
 BACKBONE = "efficientnet_lite0"
 CLASSIFIER = "_fc"  # of ImageNet's thousand classes

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import mlcroissant as mlc  # type: ignore[import-untyped]  # it ships no types
 
-from cxr_keras3.errors import run_command
+from cxr_keras3.base.errors import run_command
 from tfds_cxr import provenance
 from tfds_cxr.database import KAGGLE_HANDLE
 from tfds_cxr.labels import LABELS

@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.base.errors import UserError, run_command
 from tfds_cxr import grouping, splits
 from tfds_cxr.labels import LABELS, PUBLISHED_COUNTS
 from tfds_cxr.provenance import COLUMNS, UNKNOWN, Provenance, short_source

@@ -11,9 +11,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr_keras3 import artifact, progress
-from cxr_keras3.errors import UserError, run_command
-from cxr_keras3.inference import runtimes
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
+from cxr_keras3.run import artifact
+from cxr_keras3.serving import runtimes
 
 FILES = (artifact.MANIFEST, artifact.CALIBRATION, artifact.GATE, artifact.MODEL_CARD)
 LICENCE = Path(__file__).with_name("reference_licence.txt")

@@ -6,9 +6,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_keras3 import artifact
-from cxr_keras3.errors import UserError
-from cxr_keras3.inference import runtimes
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.run import artifact
+from cxr_keras3.serving import runtimes
 
 
 @dataclass(frozen=True, eq=False)

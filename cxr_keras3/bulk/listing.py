@@ -12,9 +12,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cxr_keras3.errors import UserError
-from cxr_keras3.inference import inputs
-from cxr_keras3.inference.inputs import MAX_ARCHIVE_ENTRIES, printable
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.serving import inputs
+from cxr_keras3.serving.inputs import MAX_ARCHIVE_ENTRIES, printable
 
 LIST_COLUMN = "path"
 _TAR_BLOCK = 512

@@ -14,15 +14,15 @@ from typing import Any
 
 import ray
 
-from cxr_keras3 import inference
+from cxr_keras3 import serving
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk import tables
 from cxr_keras3.bulk.bundle import Bundle
 from cxr_keras3.bulk.listing import Location
 from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
-from cxr_keras3.errors import UserError
 from cxr_keras3.images import ImageError
-from cxr_keras3.inference.inputs import Source
-from cxr_keras3.inference.runtimes import BATCH_SIZE
+from cxr_keras3.serving.inputs import Source
+from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
 PIECES_PER_SLOT = 8  # so that all are busy until near the end
@@ -122,7 +122,7 @@ class _Scorer:
         self._folder = tempfile.TemporaryDirectory()  # OpenVINO reads it when the first batch comes
         run_dir = Path(self._folder.name)
         ray.get(bundle).unpack(run_dir)
-        self._predictor = inference.load(run_dir, runtime=runtime)
+        self._predictor = serving.load(run_dir, runtime=runtime)
         if on_gpu and runtime == "jax":
             _require_gpu()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import fsspec
 
 from cxr_keras3 import images
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk.listing import Location, is_uri
-from cxr_keras3.errors import UserError
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
-from cxr_keras3.inference import inputs
-from cxr_keras3.inference.inputs import Source, printable
+from cxr_keras3.serving import inputs
+from cxr_keras3.serving.inputs import Source, printable
 
 STORE_SILENT = "the store must give the films it listed"
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk.listing import is_uri
-from cxr_keras3.errors import UserError
-from cxr_keras3.inference import results
+from cxr_keras3.serving import results
 
 SCORED, REJECTS = "scored", "rejects"
 RUN, LOCK = "run.json", "lock"

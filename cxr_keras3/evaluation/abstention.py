@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import metrics
-from cxr_keras3.calibration import COVERAGES, Calibration
+from cxr_keras3.run.calibration import COVERAGES, Calibration
+from cxr_keras3.statistics import metrics
 
 SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 

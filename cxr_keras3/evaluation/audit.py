@@ -4,10 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import data, metrics
 from cxr_keras3.evaluation import shortcuts, sources
 from cxr_keras3.evaluation.scoring import Outputs
 from cxr_keras3.evaluation.verdict import verdict
+from cxr_keras3.statistics import metrics
+from cxr_keras3.training import data
 
 
 def audit(

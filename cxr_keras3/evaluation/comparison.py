@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
-from cxr_keras3 import artifact, calibration, data, metrics
-from cxr_keras3.errors import UserError
-from cxr_keras3.evaluation import report
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation.scoring import Scorer
+from cxr_keras3.report import pages
+from cxr_keras3.run import artifact, calibration
+from cxr_keras3.statistics import metrics
+from cxr_keras3.training import data
 
 COMPARISON, COMPARISON_PAGE = "comparison.json", "comparison.html"
 
@@ -52,7 +54,7 @@ def compare(
     }
     output_dir.mkdir(parents=True, exist_ok=True)
     artifact.write_json(output_dir / COMPARISON, results)
-    page = report.template("comparison.html").render(results=results, headlines=metrics.HEADLINES)
+    page = pages.template("comparison.html").render(results=results, headlines=metrics.HEADLINES)
     (output_dir / COMPARISON_PAGE).write_text(page, encoding="utf-8")
     return results
 

@@ -11,11 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import artifact, calibration, images, metrics, progress
-from cxr_keras3.errors import UserError
-from cxr_keras3.evaluation import report, tables
+from cxr_keras3 import images
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.evaluation import tables
 from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.evaluation.scoring import Scorer
+from cxr_keras3.report import pages
+from cxr_keras3.run import artifact, calibration
+from cxr_keras3.statistics import metrics
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def evaluate(
     artifact.write_json(output_dir / artifact.METRICS, results)
     columns = {"file": [str(item.file) for item in read]}
     tables.write_predictions(output_dir / artifact.PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
-    page = report.render_external(results, manifest, labels=labels, logits=outputs.logits, probabilities=probabilities)
+    page = pages.render_external(results, manifest, labels=labels, logits=outputs.logits, probabilities=probabilities)
     (output_dir / artifact.REPORT).write_text(page, encoding="utf-8")
     return results
 

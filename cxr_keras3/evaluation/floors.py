@@ -12,9 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_keras3 import metrics, progress
-from cxr_keras3.config import Region
-from cxr_keras3.region import restrict
+from cxr_keras3.base import progress
+from cxr_keras3.base.choices import Region
+from cxr_keras3.images.region import restrict
+from cxr_keras3.statistics import metrics
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 

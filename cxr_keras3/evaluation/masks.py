@@ -1,12 +1,12 @@
-"""The lung masks of a split, which `cxr_keras3.data` leaves unread: training needs none."""
+"""The lung masks of a split, which `cxr_keras3.training.data` leaves unread: training needs none."""
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cxr_keras3.config import Region
+from cxr_keras3.base.choices import Region
 from cxr_keras3.images import IMAGE_SIZE
-from cxr_keras3.region import restrict
+from cxr_keras3.images.region import restrict
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -17,7 +17,7 @@ def load(builder: Builder, split: str, *, region: Region) -> npt.NDArray[np.bool
     Args:
         builder: The dataset.
         split: One of `data.SPLITS`.
-        region: What of each image is kept, see `cxr_keras3.region`; masks are cropped as their images are.
+        region: What of each image is kept, see `cxr_keras3.images.region`; masks are cropped as their images are.
 
     Returns:
         bool (N, 299, 299), true in the lungs; all false where an image has no mask.

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import calibration, metrics
 from cxr_keras3.evaluation.abstention import accuracy_by_share_answered, prediction_sets
 from cxr_keras3.evaluation.triage import triage
+from cxr_keras3.run import calibration
+from cxr_keras3.statistics import metrics
 
 
 def measure(

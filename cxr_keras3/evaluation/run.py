@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import artifact, calibration, data
-from cxr_keras3.calibration import Calibration
-from cxr_keras3.evaluation import audit, floors, masks, mistakes, report, sources, tables
+from cxr_keras3.evaluation import audit, floors, masks, mistakes, sources, tables
 from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.evaluation.scoring import Outputs, Scorer
+from cxr_keras3.report import pages
+from cxr_keras3.run import artifact, calibration
+from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.training import data
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
@@ -127,12 +129,12 @@ def _write(
     tables.write_predictions(
         output_dir / artifact.PREDICTIONS, columns, examples.labels, probabilities, calibrated=calibrated
     )
-    page = report.render(results, manifest, examples=examples, outputs=outputs, probabilities=probabilities)
+    page = pages.render(results, manifest, examples=examples, outputs=outputs, probabilities=probabilities)
     (output_dir / artifact.REPORT).write_text(page, encoding="utf-8")
     if results["split"] == "test":
         folder = artifact.results_dir(run_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / artifact.MODEL_CARD).write_text(report.model_card(results, manifest), encoding="utf-8")
+        (folder / artifact.MODEL_CARD).write_text(pages.model_card(results, manifest), encoding="utf-8")
 
 
 def _errors(examples: data.Split, outputs: Outputs, calibrated: Calibration) -> dict[str, Any]:

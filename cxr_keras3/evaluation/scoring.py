@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_keras3 import metrics
-from cxr_keras3.inference import batches, parity, runtimes
+from cxr_keras3.serving import batches, parity, runtimes
+from cxr_keras3.statistics import metrics
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr_keras3 import metrics
 from cxr_keras3.evaluation import regions
+from cxr_keras3.statistics import metrics
 
 Predict = Callable[[np.ndarray, str], np.ndarray]
 """Takes uint8 images (N, 299, 299, 1) and what the progress bar says; gives probabilities (N, classes)."""

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_keras3 import metrics
+from cxr_keras3.statistics import metrics
 from tfds_cxr.provenance import UNKNOWN
 
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]

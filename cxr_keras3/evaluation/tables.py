@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_keras3.calibration import Calibration
+from cxr_keras3.run.calibration import Calibration
 
 
 def write_predictions(

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from cxr_keras3 import metrics
-from cxr_keras3.calibration import NORMAL, Calibration
+from cxr_keras3.run.calibration import NORMAL, Calibration
+from cxr_keras3.statistics import metrics
 
 PREVALENCES = (0.05, 0.10, 0.25, 0.50)
 """Shares of abnormal studies for which predictive values are stated: the test split's own share is of its making."""

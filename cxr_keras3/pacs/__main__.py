@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from cxr_keras3 import _backend, progress
-from cxr_keras3.errors import UserError, run_command
+from cxr_keras3.backend import selection
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError, run_command
 
 if TYPE_CHECKING:  # --help answers without them
     from cxr_keras3.pacs.identity import Model
@@ -38,7 +39,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(
             f"the gateway needs {error.name}, which is not installed; python -m pip install 'cxr_keras3[pacs]'"
         ) from error
-    from cxr_keras3 import artifact, inference  # noqa: PLC0415 -- see above
+    from cxr_keras3 import serving  # noqa: PLC0415 -- see above
+    from cxr_keras3.run import artifact  # noqa: PLC0415 -- see above
 
     run_dir = options.model or artifact.REFERENCE
     model = identity.load(run_dir)
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
         if options.dry_run:
             raise UserError(f"--dicomweb must be an archive that answers: {error}; check address and access") from error
         progress.say(f"note: {error}; waiting for it")
-    predictor = inference.load(run_dir, runtime=options.runtime)
+    predictor = serving.load(run_dir, runtime=options.runtime)
     progress.say(f"model: {run_dir}, {predictor.description}, fingerprint {model.fingerprint}")
     for notice in predictor.notices:
         progress.say(f"note: {notice}")
@@ -90,7 +92,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--dicomweb", required=True, metavar="URL", help="of the archive's DICOMweb service")
     add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
-    add("--runtime", choices=_backend.RUNTIMES, help="what computes; see predict")
+    add("--runtime", choices=selection.RUNTIMES, help="what computes; see predict")
     add("--user", help="for basic authentication; the password is in CXR_PACS_PASSWORD")
     add(
         "--ca-bundle", type=Path, metavar="PEM", help="authorities that may vouch for the server, in place of the usual"

@@ -8,10 +8,10 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cxr_keras3.inference.heat_maps import overlay
 from cxr_keras3.pacs.documents import STATEMENT, common, inherit
 from cxr_keras3.pacs.films import Film
 from cxr_keras3.pacs.identity import Model
+from cxr_keras3.serving.heat_maps import overlay
 
 SERIES_NUMBER = 9902
 PAPER, INK, SOFT, LINE, NOTE = "#12191f", "#e4e9ee", "#9fb0bf", "#34424f", "#e0a52e"

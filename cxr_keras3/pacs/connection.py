@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import requests
 from dicomweb_client import DICOMwebClient
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 
 PASSWORD, TOKEN = "CXR_PACS_PASSWORD", "CXR_PACS_TOKEN"
 TIMEOUT = (10.0, 120.0)  # seconds to connect, and between two pieces of an answer

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
 from cxr_keras3 import images
-from cxr_keras3.inference import Prediction, Predictor
+from cxr_keras3.serving import Prediction, Predictor
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_keras3 import artifact, calibration
+from cxr_keras3.run import artifact, calibration
 
 _NAMESPACE = uuid.UUID("5d0f4bb6-5c1e-5b0c-9c54-1f0a9a3e7c52")  # drawn once; another would give all stored UIDs anew
 _DECIDING = (artifact.MANIFEST, artifact.CALIBRATION, artifact.GATE)

@@ -4,7 +4,7 @@ from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.pacs.state import STAGES
 
 

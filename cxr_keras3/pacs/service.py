@@ -17,12 +17,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_us
 from tenacity.wait import wait_random_exponential
 
 from cxr_keras3 import __version__
-from cxr_keras3.inference import Predictor
 from cxr_keras3.pacs import archive, capture, films, report
 from cxr_keras3.pacs.connection import RefusedError, ServerAwayError
 from cxr_keras3.pacs.identity import Model
 from cxr_keras3.pacs.metrics import Metrics
 from cxr_keras3.pacs.state import NOTHING, STORED, Record, State
+from cxr_keras3.serving import Predictor
 
 LONGEST_WAIT = 60.0  # seconds between two attempts to reach a server that is away
 PATIENCE = 3  # attempts in vain before an image that the server does not give counts as refused

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import filelock
 
-from cxr_keras3.errors import UserError
+from cxr_keras3.base.errors import UserError
 
 SCHEMA_VERSION = 1
 WAITING, FAILING, STORED, NOTHING = "waiting", "failing", "stored", "nothing"

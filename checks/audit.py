@@ -1,0 +1,101 @@
+"""Does the audit find a planted shortcut, name the right one, and pass a model that has none?
+
+For each seed and each variant (no clue, marker, border, exposure) phantoms are drawn, a classifier is trained on
+them and evaluated by the commands that a user has. What is there already is not done again, so the run may be
+interrupted. The table goes to OUT/audit.csv and to the terminal; the exit code is 1 where a verdict is wrong.
+
+Example: python -m checks.audit runs/audit --weights mobilenet_2_5_224_tf_no_top.h5 --seeds 10
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tfds_cxr.phantom import SHORTCUTS
+
+CLEAN = "none"
+VARIANTS = (CLEAN, *SHORTCUTS)
+# Small enough for two minutes a run. A linear layer on frozen features alone is no better than a thumbnail's.
+TRAINING = ("--preset", "laptop", "--image-size", "128", "--fine-tune-epochs", "10")
+# Augmentation erases frames, and a model that has learnt to do without has no shortcut to be named.
+CARELESS = {"border": ("--augment", "False")}
+
+
+def train(folder: Path, *, variant: str, seed: int, per_class: int, weights: str) -> None:
+    """Draws, trains and evaluates; leaves the run in `folder`, and the drawings nowhere."""
+    drawings, run = folder.with_name(folder.name + "-drawings"), folder.with_name(folder.name + "-unfinished")
+    for unfinished in (drawings, run):
+        shutil.rmtree(unfinished, ignore_errors=True)
+    clue = () if variant == CLEAN else ("--shortcut", variant)
+    draw = ("-m", "tfds_cxr.phantom", str(drawings), "--per-class", str(per_class), "--seed", str(seed), *clue)
+    training = (*TRAINING, *CARELESS.get(variant, ()))
+    learn = ("-m", "cxr_keras3.train", *training, "--weights", weights, "--seed", str(seed))
+    places = ("--manual-dir", str(drawings), "--data-dir", str(drawings / "dataset"), "--run-dir", str(run))
+    for command in (draw, (*learn, *places)):
+        subprocess.run([sys.executable, *command], check=True)
+    run.rename(folder)
+    shutil.rmtree(drawings)
+
+
+def row(folder: Path, *, variant: str, seed: int) -> dict[str, Any]:
+    """What the audit said of a run, and whether that is right."""
+    results = json.loads((folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
+    audit = results["audit"]
+    expected = ("PASS", None) if variant == CLEAN else ("FAIL", variant)
+    share = audit["regions"]["background_share"]["value"]
+    return {
+        "variant": variant,
+        "seed": seed,
+        "images": results["images"],
+        "accuracy": f"{results['accuracy']['value']:.3f}",
+        "margin": f"{audit['margin']['value']:+.3f} over {audit['margin']['floor']}",
+        **{
+            name: f"{cue['value']:+.2f} ({cue['low']:+.2f} to {cue['high']:+.2f})"
+            for name, cue in audit["cues"].items()
+        },
+        "without lungs": "" if share is None else f"{share:.2f}",
+        "verdict": audit["verdict"],
+        "named": audit["shortcut"] or "",
+        "right": (audit["verdict"], audit["shortcut"]) == expected,
+    }
+
+
+def main() -> int:
+    """Trains what is missing and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, help="folder that receives a run for each variant and seed")
+    parser.add_argument("--weights", required=True, help="as cxr_keras3.train takes it: imagenet, or a file")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--per-class", type=int, default=300, help="phantoms of each class (default: 300)")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for seed in range(options.seeds):
+        for variant in options.variants:
+            folder = options.out / f"{variant}-{seed}"
+            if not folder.exists():
+                train(folder, variant=variant, seed=seed, per_class=options.per_class, weights=options.weights)
+            rows.append(row(folder, variant=variant, seed=seed))
+            with (options.out / "audit.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+    table = Table(*rows[0])
+    for found in rows:
+        table.add_row(*(str(value) for value in found.values()))
+    Console(width=190).print(table)
+    print(f"{sum(found['right'] for found in rows)} of {len(rows)} right")
+    return 0 if all(found["right"] for found in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

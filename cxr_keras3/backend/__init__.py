@@ -1,0 +1,1 @@
+"""What computes under Keras: the backend, its devices, fast convolutions for JAX on a CPU."""

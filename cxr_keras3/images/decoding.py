@@ -1,0 +1,246 @@
+"""The one path from an image file to the grey 299 x 299 picture that the model takes.
+
+Every image passes through `decode` and `canonical`, when the dataset is built and when the model
+is served, so both see the same pixels, bit for bit. PNG, JPEG, TIFF, WebP and DICOM are told apart
+by their content; no other format is tried, since some decoders start other programs (EPS runs
+Ghostscript).
+"""
+
+import io
+import logging
+import os
+import threading
+import warnings
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cxr_keras3.images.film import (
+    MAX_FILE_BYTES,
+    MAX_PIXELS,
+    MIN_SIDE,
+    WINDOW_GUESSED,
+    Film,
+    ImageError,
+    NotAChestFilmError,
+    apply_window,
+    guess_window,
+    require_size,
+)
+
+__all__ = [
+    "IMAGE_SIZE",
+    "MAX_FILE_BYTES",
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "WINDOW_GUESSED",
+    "Film",
+    "ImageError",
+    "NotAChestFilmError",
+    "canonical",
+    "decode",
+    "encode_png",
+]
+
+IMAGE_SIZE = 299
+"""Height and width, in pixels, of the database's images and of the model's input."""
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+_WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
+
+
+def decode(source: bytes | str | os.PathLike[str]) -> Film:
+    """Reads an image file as a film.
+
+    8-bit grey stays as it is, bit for bit. Colour becomes grey by its luma (ITU-R BT.601), which
+    leaves equal channels exact; transparency is laid over black. Wider values that are 8-bit ones in
+    disguise are taken back exactly; others are windowed between two percentiles, with a warning.
+    EXIF rotation is applied. For DICOM see `_dicom.decode_dicom`.
+
+    Args:
+        source: The file's bytes, or its path.
+
+    Raises:
+        ImageError: Whatever keeps the file from becoming a film; no other exception comes from a
+            file's content.
+        NotAChestFilmError: A DICOM header that says it is not a frontal chest radiograph.
+    """
+    data = source if isinstance(source, bytes) else _read(Path(source))
+    if len(data) > MAX_FILE_BYTES:
+        raise ImageError(f"an image file may have {MAX_FILE_BYTES // 2**20} MiB, this one has more: make it smaller")
+    try:
+        with _SILENCE:
+            # The 128 bytes before a DICOM file's mark are free, and may hold a TIFF header (PS3.10 7.1).
+            return _decode_dicom(data) if data[128:132] == b"DICM" else _decode_picture(data)
+    except ImageError:
+        raise
+    # Hostile bytes make Pillow and pydicom raise almost anything (OSError, SyntaxError, struct.error,
+    # zlib.error, RecursionError, MemoryError, ...), and their texts may quote the patient's header.
+    except Exception as error:
+        raise ImageError(
+            f"the image file is damaged or of an unusual kind ({type(error).__name__}): export it again"
+        ) from error
+
+
+def canonical(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Brings a film to the size of the database's images.
+
+    The database's authors squashed their originals to a square, so this squashes too: 17 originals of
+    its COVID images, up to 1.5 times as wide as high, correlate with them above 0.99 when squashed, and
+    down to 0.67 when padded or cropped; of 1,000 viral pneumonia images, one has borders.
+
+    Args:
+        pixels: uint8, shape (height, width).
+
+    Returns:
+        uint8, shape (299, 299, 1): `pixels` itself where it has that size, otherwise resampled with
+        Pillow's antialiased Lanczos filter.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 2:
+        raise ValueError(f"pixels must be uint8 of shape (height, width), got {pixels.dtype} {pixels.shape}")
+    if pixels.shape != (IMAGE_SIZE, IMAGE_SIZE):
+        image = Image.fromarray(pixels).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.LANCZOS)
+        pixels = np.array(image)
+    return pixels[..., np.newaxis]
+
+
+def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Encodes uint8 pixels of shape (height, width) or (height, width, 1) as a grey PNG, without loss."""
+    buffer = io.BytesIO()
+    # zlib's run-length strategy: on radiographs smaller than the default and five times as fast.
+    Image.fromarray(pixels.reshape(pixels.shape[:2])).save(buffer, "PNG", compress_type=zlib.Z_RLE)
+    return buffer.getvalue()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"the image file cannot be opened: {error.strerror}") from error
+
+
+def _decode_dicom(data: bytes) -> Film:
+    from cxr_keras3.images.dicom import decode_dicom  # noqa: PLC0415 - pydicom takes 0.3 s; most files are PNG
+
+    return decode_dicom(data)
+
+
+def _decode_picture(data: bytes) -> Film:
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            "the file is no PNG, JPEG, TIFF, WebP or DICOM image, whatever its name: save it as one of these"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(
+            f"an image may have at most {MAX_PIXELS} pixels, this one has more: make it smaller"
+        ) from error
+    require_size(*image.size)
+    if getattr(image, "is_animated", False):
+        raise ImageError("an image file must hold one image, this one holds several: save the film by itself")
+    mode, tags = image.mode, getattr(image, "tag_v2", {})
+    _require_full_depth(image, tags)
+    image = ImageOps.exif_transpose(image)
+    pixels, notes = _wide_to_grey(image, tags) if mode in _WIDE_MODES else _bytes_to_grey(image)
+    return Film(pixels, mode, notes)
+
+
+def _require_full_depth(image: Image.Image, tags: dict[int, object]) -> None:
+    """Refuses what Pillow would read by dropping bits or signs without a word."""
+    wide = image.mode in _WIDE_MODES
+    wide_colour = not wide and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
+    signed_bytes = image.mode == "L" and tags.get(_SAMPLE_FORMAT) == (2,)
+    if wide_colour or signed_bytes or (wide and "transparency" in image.info):
+        raise ImageError(
+            "16-bit colour, 16-bit transparency and signed 8-bit images are not read: "
+            "save the film as 8-bit or 16-bit grey"
+        )
+
+
+def _bytes_to_grey(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    notes = []
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            notes.append("transparent image: laid over black")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    if image.mode not in ("1", "L"):
+        image = image.convert("RGB")
+        red, green, blue = np.moveaxis(np.asarray(image), -1, 0)
+        if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+            notes.append("colour image: turned to grey")
+    return np.array(image.convert("L")), tuple(notes)
+
+
+def _wide_to_grey(image: Image.Image, tags: dict[int, object]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
+    values = np.asarray(image)
+    if image.mode == "I" and tags.get(_SAMPLE_FORMAT, (1,)) == (1,):
+        values = values.view(np.uint32)  # Pillow's "I" is signed
+    if not np.isfinite(values).all():
+        raise ImageError("the image holds values that are not numbers: save the film as 8-bit or 16-bit grey")
+    notes: tuple[str, ...] = ()
+    step = _widening(values)
+    if step:
+        pixels = (values // step).astype(np.uint8)
+    else:
+        pixels, notes = apply_window(values, *guess_window(values)), (WINDOW_GUESSED,)
+    if tags.get(_PHOTOMETRIC) == 0:  # WhiteIsZero, which Pillow heeds in 8-bit images only
+        pixels = 255 - pixels
+    return pixels, notes
+
+
+def _widening(values: npt.NDArray[np.generic]) -> int | None:
+    """Returns the factor by which an 8-bit image was widened to `values`, None if it was not one.
+
+    The factor is 257 where the widening keeps white white (as PNG's specification recommends), 256
+    where bytes were shifted, and 1 where they were merely stored in a wider type.
+    """
+    if values.dtype.kind not in "iu" or values.min() < 0:
+        return None
+    for step in (1, 256, 257):
+        if values.max() <= 255 * step and not np.any(values % step):
+            return step
+    return None
+
+
+class _Silence:
+    """Keeps Pillow's and pydicom's warnings and log records, which may quote a header, from the user.
+
+    (What libtiff writes to standard error on a damaged file stays; it names no content.)
+
+    Python's warning filters belong to the whole process, so threads that decode side by side share
+    one change of them: the first to enter makes it and the last to leave takes it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._undo = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users > 1:
+                return
+            self._undo.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            for name in ("PIL", "pydicom", "pylibjpeg", "openjpeg"):
+                logger = logging.getLogger(name)
+                self._undo.callback(logger.setLevel, logger.level)
+                logger.setLevel(logging.CRITICAL + 1)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self._undo.close()
+
+
+_SILENCE = _Silence()

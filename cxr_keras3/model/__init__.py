@@ -1,0 +1,1 @@
+"""The classifier: backbone, global average pooling, dropout, one linear layer."""

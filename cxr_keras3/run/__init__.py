@@ -1,0 +1,1 @@
+"""The run folder, which training leaves behind and every other command starts from."""

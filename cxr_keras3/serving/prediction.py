@@ -1,0 +1,59 @@
+"""What is said of one file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_ARRAYS = frozenset({"image", "activation_maps"})
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What the model says of one file.
+
+    Attributes:
+        file: The file as it was named.
+        accepted: Whether it could be read and is taken for a frontal chest film.
+        reject_reason: Why not, in one line; empty where accepted.
+        probabilities: Class name to calibrated probability; they sum to 1. Empty where not accepted.
+        label: The most probable class; empty where not accepted.
+        prediction_set: The classes that cannot be ruled out at a coverage of 90 %, see
+            `cxr_keras3.run.calibration`; may be empty. None where not accepted or the run is not calibrated.
+        abnormal_score: Probability of any class but Normal, 0..1; None where not accepted.
+        flag: Whether a reader should look first, by the run's operating point; None where not accepted or
+            the run is not calibrated.
+        warnings: What a reader should know of the image and of this answer, one short line each.
+        model: The run's name.
+        version: Of cxr_keras3, which scored it.
+        sop_instance_uid: The DICOM image's unique identifier; empty for other files.
+        image: uint8 (299, 299), the film as the model saw it; None where it could not be read.
+        activation_maps: Class name to float32 (h, w), what each place adds to the class's logit; None where
+            not accepted.
+    """
+
+    file: str
+    accepted: bool
+    reject_reason: str
+    probabilities: Mapping[str, float]
+    label: str
+    prediction_set: tuple[str, ...] | None
+    abnormal_score: float | None
+    flag: bool | None
+    warnings: tuple[str, ...]
+    model: str
+    version: str
+    sop_instance_uid: str
+    image: npt.NDArray[np.uint8] | None
+    activation_maps: Mapping[str, npt.NDArray[np.float32]] | None
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The names of all fields but the arrays, in order."""
+        return tuple(field.name for field in fields(cls) if field.name not in _ARRAYS)
+
+    def record(self) -> dict[str, Any]:
+        """All but the arrays, as JSON can hold it."""
+        return {name: getattr(self, name) for name in self.columns()}

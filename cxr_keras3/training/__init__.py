@@ -1,0 +1,1 @@
+"""Training, from a built dataset to a run folder."""

@@ -1,0 +1,228 @@
+"""The built dataset as arrays: builds it where it is missing, reads a split, feeds batches."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from cxr_keras3.base import progress
+from cxr_keras3.base.choices import Region
+from cxr_keras3.base.concurrency import map_ahead
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.images.augment import as_row, augment, draw
+from cxr_keras3.images.region import restrict
+from cxr_keras3.training.config import ClassBalance
+from tfds_cxr import database
+from tfds_cxr.labels import LABELS
+from tfds_cxr.reading import read
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+if TYPE_CHECKING:  # what only reads the dataset has no need of Keras
+    import keras
+
+SPLITS = ("train", "validation", "test")
+Augmentation = Literal["none", "host", "device"]
+VALIDATION_BATCH = 32
+_BATCHES_AHEAD = 6
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the dataset in memory, 89 kB an image: 1.9 GB for all 21,165.
+
+    Attributes:
+        images: uint8 (N, 299, 299, 1).
+        labels: int64 (N,), indices into `LABELS`.
+        image_ids: (N,), the file names without ending.
+        group_ids: (N,), images of one group are of one patient or near-duplicates of each other.
+        sources: (N,), the recovered collection each image comes from; "unknown" where it is not.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    image_ids: np.ndarray
+    group_ids: np.ndarray
+    sources: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def prepare(*, data_dir: Path | None, manual_dir: Path | None) -> Builder:
+    """Finds the built dataset, or builds it.
+
+    Args:
+        data_dir: Where datasets are kept; TFDS's default (`$TFDS_DATA_DIR`, else `~/tensorflow_datasets`)
+            when None.
+        manual_dir: The folder with a copy of the database; when None, an already built dataset is used,
+            or else the database is downloaded from Kaggle.
+
+    Raises:
+        UserError: Where the database cannot be had, or the dataset there was built from other files.
+    """
+    if manual_dir is not None:
+        database.require_folder(manual_dir)  # TFDS takes a missing one for an empty one, and would download
+    builder = Builder(data_dir=data_dir)
+    if builder.is_prepared():
+        if manual_dir is not None:
+            _check_same_files(builder, manual_dir)
+        return builder
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    return builder
+
+
+def _check_same_files(builder: Builder, manual_dir: Path) -> None:
+    with database.opened(manual_dir) as root:
+        fingerprint = database.listing_fingerprint(database.list_files(root).files)
+    if fingerprint != builder.info.metadata["listing_fingerprint"]:
+        raise UserError(
+            f"the dataset in {builder.data_path} was built from other files than those in {manual_dir}; "
+            "leave out --manual-dir to use it, or pass another --data-dir to build anew"
+        )
+
+
+def load(builder: Builder, split: str, *, region: Region = "full") -> Split:
+    """Reads one split into memory, in the dataset's own fixed order.
+
+    Args:
+        builder: From `prepare`.
+        split: One of `SPLITS`.
+        region: What of each image to keep, see `cxr_keras3.images.region`. For any but "full" the images without a
+            lung mask are left out, and counted in a line on the terminal.
+
+    Raises:
+        UserError: Where a region leaves a class without an image.
+    """
+    count = builder.info.splits[split].num_examples
+    images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 1), dtype=np.uint8)
+    rows: list[Mapping[str, Any]] = []
+    for example in read(builder, split, encoded=("mask",) if region == "full" else ()):
+        if region == "full" or example["has_mask"]:
+            images[len(rows)] = restrict(example["image"], example["mask"], region)
+            rows.append({key: value for key, value in example.items() if key not in ("image", "mask")})
+
+    def text(key: str) -> np.ndarray:
+        return np.array([row[key].decode() for row in rows], dtype=np.str_)
+
+    labels = np.array([row["label"] for row in rows], dtype=np.int64)
+    if len(rows) < count:
+        progress.say(
+            f"region {region}: {count - len(rows):,} of {count:,} {split} images have no mask and are left out"
+        )
+        without = [name for label, name in enumerate(LABELS) if label not in labels]
+        if without:
+            raise UserError(
+                f"--region {region} needs lung masks of every class, the {split} split has none of "
+                f"{', '.join(without)}; build from a copy of the database with its masks, or use --region full"
+            )
+    return Split(images[: len(rows)], labels, text("image_id"), text("group_id"), text("source"))
+
+
+def description(builder: Builder) -> dict[str, Any]:
+    """What a manifest says of the data: version, fingerprint, counts by split and class, synthetic or not."""
+    metadata = builder.info.metadata
+    return {
+        "dataset": builder.name,
+        "version": str(builder.version),
+        **{key: metadata[key] for key in ("listing_fingerprint", "counts", "synthetic")},
+    }
+
+
+def class_weights(labels: np.ndarray) -> dict[int, float]:
+    """Weights inverse to the classes' frequencies, with a mean of 1 over the images."""
+    present, found = np.unique(labels, return_counts=True)
+    return {int(label): len(labels) / (len(present) * int(count)) for label, count in zip(present, found, strict=True)}
+
+
+def steps_per_epoch(image_count: int, batch_size: int) -> int:
+    """Full batches in an epoch; what does not fill one is left for another epoch, so the step is compiled once."""
+    return image_count // min(batch_size, image_count)
+
+
+def batches(
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    augmentation: Augmentation = "none",
+    class_balance: ClassBalance = "none",
+    first_epoch: int = 0,
+    process: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[Any, ...]]:
+    """Endless shuffled batches for `Model.fit`: inputs (batch_size, …), one-hot float32 (batch_size, classes), weights.
+
+    Order and augmentation depend on (seed, epoch, position) alone, whatever the number of threads, and of
+    processes: each gets its share of the same batch. A generator and not a `PyDataset`, whose threads may ask for
+    the next epoch's batches before they are told that it has begun.
+
+    Args:
+        inputs: (views, N, …): images uint8, or features. Epoch after epoch, views are used in turn.
+        labels: int (N,).
+        batch_size: Images a step, over all processes.
+        seed: Decides order and augmentation.
+        augmentation: "host" changes images here; "device" adds the changes to the inputs, for a model of
+            `augment_on_device.training_model`.
+        class_balance: "weights" adds each image's `class_weights` as float32 (batch_size,); "sampling" draws the
+            classes equally often, rare ones repeatedly, in place of each image once.
+        first_epoch: The epoch to begin with.
+        process: This process's number, and how many there are.
+    """
+    targets = one_hot(labels)
+    weights = np.array([class_weights(labels)[label] for label in labels], dtype=np.float32)
+    size, (number, count) = min(batch_size, len(labels)), process
+
+    def positions() -> Iterator[tuple[int, np.ndarray]]:
+        for epoch in itertools.count(first_epoch):
+            generator = np.random.default_rng((seed, epoch))
+            if class_balance == "sampling":
+                order = generator.choice(len(labels), size=len(labels), p=weights / weights.sum(dtype=np.float64))
+            else:
+                order = generator.permutation(len(labels))
+            for step in range(steps_per_epoch(len(labels), batch_size)):
+                chosen = order[step * size : (step + 1) * size]
+                yield epoch, chosen[number * size // count : (number + 1) * size // count]
+
+    def batch(position: tuple[int, np.ndarray]) -> tuple[Any, ...]:
+        epoch, chosen = position
+        found: Any = inputs[epoch % len(inputs)][chosen]
+        if found.dtype == np.float16:
+            found = found.astype(np.float32)
+        seeds = [(seed, epoch, int(index)) for index in chosen]
+        if augmentation == "host":
+            found = np.stack([augment(image, seed=own) for image, own in zip(found, seeds, strict=True)])
+        elif augmentation == "device":
+            found = (found, np.stack([as_row(draw(np.random.default_rng(own))) for own in seeds]))
+        return (found, targets[chosen], weights[chosen]) if class_balance == "weights" else (found, targets[chosen])
+
+    return map_ahead(batch, positions(), ahead=_BATCHES_AHEAD)
+
+
+def one_hot(labels: np.ndarray) -> np.ndarray:
+    """One-hot float32 (N, classes) of int (N,) labels."""
+    return np.asarray(np.eye(len(LABELS), dtype=np.float32)[labels])
+
+
+def predict(model: "keras.Model", images: np.ndarray, *, batch_size: int = 32, task: str) -> np.ndarray:
+    """Runs a model over images in batches of one size, so that it is compiled once.
+
+    Args:
+        model: A model with one output.
+        images: uint8 (N, 299, 299, 1), N at least 1.
+        batch_size: Images at a time; the last batch is filled up by repetition, its surplus dropped.
+        task: What the progress bar says.
+
+    Returns:
+        float32 (N, …), the model's output.
+    """
+    outputs = []
+    for start in progress.track(range(0, len(images), batch_size), description=task):
+        batch = np.asarray(images[start : start + batch_size])
+        indices = np.minimum(np.arange(batch_size), len(batch) - 1)
+        outputs.append(np.asarray(model.predict_on_batch(batch[indices]))[: len(batch)])
+    return np.concatenate(outputs)

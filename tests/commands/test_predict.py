@@ -1,0 +1,151 @@
+"""The predict command as a user types it, on a run that needs no Keras."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests import drawn_run
+from tests.commands.test_commands import assert_one_clear_line
+from tfds_cxr.labels import LABELS
+
+PREDICT = ("-m", "cxr_keras3.predict")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return drawn_run.write(tmp_path_factory.mktemp("runs") / "drawn")
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return drawn_run.write_films(tmp_path_factory.mktemp("films"), 40)
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_files_folders_and_archives_in_one_table(run: Path, films: list[Path], tmp_path: Path, run_python) -> None:
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.write(films[3], "inside/a.png")
+        archive.writestr("inside/bad.png", "text")
+    output, maps = tmp_path / "new" / "results.jsonl", tmp_path / "maps"
+    done = run_python(
+        *PREDICT,
+        "--model",
+        run,
+        films[0].parent,
+        films[0],
+        tmp_path / "films.zip",
+        "--output",
+        output,
+        "--heat-maps",
+        maps,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    found = rows(output)
+    names = [*map(str, films), f"{tmp_path}/films.zip/inside/a.png", f"{tmp_path}/films.zip/inside/bad.png"]
+    assert [row["file"] for row in found] == names
+    assert [row["accepted"] for row in found] == [True] * 41 + [False]
+    assert found[40]["probabilities"] == found[3]["probabilities"]
+    assert f"not scored: {names[-1]}: {found[-1]['reject_reason']}" in done.stderr
+    assert "scored: 41 of 42" in done.stderr
+    pictures = sorted(maps.iterdir())
+    assert len(pictures) == 41
+    with Image.open(pictures[0]) as picture:
+        assert (picture.mode, picture.size) == ("RGB", (299, 299))
+    assert set(found[0]) == {
+        *("file", "accepted", "reject_reason", "probabilities", "label", "prediction_set", "abnormal_score", "flag"),
+        *("warnings", "model", "version", "sop_instance_uid"),
+    }
+
+
+def test_a_list_on_standard_input(run: Path, films: list[Path], tmp_path: Path) -> None:
+    command = [sys.executable, *PREDICT, "--model", run, "-", "--output", tmp_path / "results.csv"]
+    listed = f"{films[2]}\n\n{tmp_path}/missing.png\n{films[1]}\n{films[2]}\n"
+    done = subprocess.run(command, input=listed, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    with (tmp_path / "results.csv").open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["file"] for row in found] == [str(films[2]), f"{tmp_path}/missing.png", str(films[1])]
+    assert "cannot be opened" in found[1]["reject_reason"]
+    assert sum(float(found[0][name]) for name in LABELS) == pytest.approx(1.0)
+
+
+def test_killed_and_resumed_it_writes_the_same(run: Path, films: list[Path], tmp_path: Path, run_python) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for index in range(400):
+        (many / f"{index:03d}.png").symlink_to(films[index % len(films)])
+    command = (*PREDICT, "--model", run, many, "--output")
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    assert run_python(*command, whole).returncode == 0
+    killed = subprocess.Popen([sys.executable, *command, cut], stderr=subprocess.DEVNULL)
+    while not (cut.exists() and cut.stat().st_size):
+        assert killed.poll() is None
+        time.sleep(0.01)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert cut.stat().st_size < whole.stat().st_size
+    with cut.open("ab") as file:
+        file.write(b'{"file": "torn')
+    refused = run_python(*command, cut)
+    assert_one_clear_line(refused, "--output", "--resume")
+    resumed = run_python(*command, cut, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert cut.read_bytes() == whole.read_bytes()
+    assert "scored: 400 of 400" in resumed.stderr
+
+
+def test_an_empty_list_is_said_to_be(run: Path) -> None:
+    command = [sys.executable, *PREDICT, "--model", run, "-"]
+    assert_one_clear_line(
+        subprocess.run(command, input="\n", capture_output=True, text=True, check=False), "at least one"
+    )
+
+
+def test_one_film_on_the_terminal(run: Path, films: list[Path], run_python) -> None:
+    done = run_python(*PREDICT, "--model", run, films[0], COLUMNS="60")
+    assert done.returncode == 0, done.stderr
+    assert "flag" in done.stdout
+    assert done.stdout.count("0.") >= 4
+
+
+def test_what_cannot_be_is_said_in_a_line(run: Path, films: list[Path], tmp_path: Path, run_python) -> None:
+    for arguments, words in (
+        ((films[0], "--output", "results.xlsx"), (".csv", "results.xlsx")),
+        ((films[0], "--resume"), ("--resume", "--output")),
+        (("-", films[0]), ("only input",)),
+        ((tmp_path / "missing.zip",), ("missing.zip",)),
+    ):
+        assert_one_clear_line(run_python(*PREDICT, "--model", run, *arguments), *words)
+
+
+def test_all_of_several_bad_files_is_an_exit_of_three(run: Path, tmp_path: Path, run_python) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("text")
+    done = run_python(*PREDICT, "--model", run, tmp_path / "a.png", tmp_path / "b.png")
+    assert done.returncode == 3
+    assert done.stderr.count("not scored:") == 2
+
+
+@pytest.mark.shared_data
+def test_dicom_files_give_what_they_should(run: Path, shared_data: Path, tmp_path: Path, run_python) -> None:
+    output = tmp_path / "results.jsonl"
+    done = run_python(*PREDICT, "--model", run, shared_data / "dicom", "--output", output)
+    assert done.returncode == 3, done.stderr
+    found = {Path(row["file"]).stem: row for row in rows(output)}
+    scored = {"nhsx_nih_dx_chest", "pydicom-data_RG1_J2KI", "udacity_test1"}
+    assert {name for name, row in found.items() if row["accepted"]} == scored
+    assert all(row["sop_instance_uid"] for name, row in found.items() if name in scored)
+    assert all("chest" in row["reject_reason"] for name, row in found.items() if name not in scored)

@@ -1,0 +1,442 @@
+"""What the page says and shows, without a browser and without Gradio."""
+
+import base64
+import csv
+import dataclasses
+import io
+import json
+import re
+import sqlite3
+import threading
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cxr_keras3 import images
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.evaluation import external
+from cxr_keras3.run import artifact
+from demo import examples, feedback, pages, quality, run, study, uploads, worklist
+from demo.run import Run
+from demo.study import Study
+from tests import drawn_run, image_files
+from tfds_cxr import phantom
+from tfds_cxr.labels import LABELS
+
+HOSTILE = "<img src=x onerror=alert(1)>${alert(2)}.png"
+DIGEST = "ab" * 32
+
+
+@pytest.fixture(scope="module")
+def served(demo_run: Path) -> Run:
+    return run.load(demo_run, runtime=None)
+
+
+@pytest.fixture(scope="module")
+def film() -> bytes:
+    return images.encode_png(phantom.draw("COVID", seed=3, index=500)[0])
+
+
+@pytest.fixture(scope="module")
+def read(served: Run, film: bytes) -> Study:
+    return study.read(served, "film.png", film)
+
+
+def photograph() -> bytes:
+    """A bright blue sky, a sun and a dark green meadow."""
+    pixels = np.zeros((400, 600, 3), np.uint8)
+    pixels[:260] = (120, 190, 255)
+    pixels[260:] = (10, 60, 5)
+    pixels[30:90, 60:120] = (255, 240, 120)
+    return image_files.encoded(pixels, "PNG")
+
+
+def with_name(read: Study, name: str) -> Study:
+    return dataclasses.replace(read, prediction=dataclasses.replace(read.prediction, file=name))
+
+
+def test_the_study_says_what_the_predictor_says(served: Run, film: bytes, read: Study) -> None:
+    (expected,) = served.predictor.predict([film])
+    assert read.prediction.probabilities == pytest.approx(dict(expected.probabilities))
+    assert list(read.prediction.probabilities) == list(LABELS)
+    np.testing.assert_array_equal(read.pixels, images.decode(film).pixels)
+    assert read.record()["sha256"] == read.digest
+    assert json.loads(study.result_json(read)) == json.loads(json.dumps(read.record()))
+
+
+def test_dicom_warnings_and_identifier_survive_decoding_once(served: Run) -> None:
+    stored = np.tile(phantom.draw("Normal", seed=3, index=7)[0].astype(np.uint16) * 16, (2, 2))
+    answer = study.read(served, "film.dcm", image_files.dicom(stored, bits=12))
+    (expected,) = served.predictor.predict([image_files.dicom(stored, bits=12)])
+    assert answer.prediction.record() == expected.record() | {"file": "film.dcm"}
+    assert answer.prediction.sop_instance_uid == image_files.SOP_INSTANCE_UID
+    assert answer.pixels.shape == stored.shape
+    assert "Secret" not in study.findings(served, answer) + study.result_page(served, answer, said=[])
+
+
+def test_the_viewer_has_the_film_and_every_map(served: Run, read: Study) -> None:
+    value = study.viewer(read)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(value["film"].split(",")[1]))))
+    np.testing.assert_array_equal(shown, read.pixels)
+    assert [each["name"] for each in value["maps"]] == list(LABELS)
+    assert value["chosen"] == read.prediction.label
+    assert all(len(base64.b64decode(each["bytes"])) == value["side"] ** 2 for each in value["maps"])
+    json.dumps(value)
+
+
+def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Study) -> None:
+    strength = study.strengths(read.prediction)
+    assert max(values.max() for values in strength.values()) == 255
+    assert strength["Normal"].max() == 0  # its weight is negative
+    assert strength["Viral Pneumonia"].max() == pytest.approx(255 * 0.5 / 3.0, abs=1)
+    assert study.in_words(strength["Normal"], "Normal").startswith("Nothing")
+    assert "% of the strongest of all classes" in study.in_words(strength["Viral Pneumonia"], "Viral Pneumonia")
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "words"),
+    [(0, 0, "upper left"), (50, 50, "centre"), (95, 50, "lower centre"), (40, 90, "middle right")],
+)
+def test_a_map_is_told_in_words(row: int, column: int, words: str) -> None:
+    strength = np.zeros((study.MAP_SIDE, study.MAP_SIDE), np.uint8)
+    strength[row, column] = 255
+    assert f"strongest in the {words} of the picture;" in study.in_words(strength, "COVID")
+
+
+def test_a_large_film_is_shown_undistorted_and_reduced(served: Run) -> None:
+    tall = np.tile(phantom.draw("Normal", seed=3, index=7)[0], (8, 4))
+    value = study.viewer(study.read(served, "tall.png", images.encode_png(tall)))
+    with Image.open(io.BytesIO(base64.b64decode(value["film"].split(",")[1]))) as shown:
+        assert shown.size == (study.DISPLAY_SIDE // 2, study.DISPLAY_SIDE)
+
+
+@pytest.mark.parametrize(
+    ("sensitivity", "specificity", "words"),
+    [
+        (0.953, 0.8, "Flags 95 of 100 abnormal films; 1 in 5 normal films is flagged too"),
+        (1.0, 0.14, "Flags 100 of 100 abnormal films; 86 of 100 normal films are flagged too"),
+        (0.9, 1.0, "Flags 90 of 100 abnormal films; fewer than 1 in 200 normal films is flagged too"),
+    ],
+)
+def test_the_operating_point_in_words(sensitivity: float, specificity: float, words: str) -> None:
+    triage = {"sensitivity": {"value": sensitivity}, "specificity": {"value": specificity}}
+    said = study.operating_point({"triage": triage, "images": 100, "split": "test"})
+    assert said == f"{words} (100 films of the test split)."
+
+
+def test_the_operating_point_of_films_of_one_kind_is_not_known() -> None:
+    triage = {"sensitivity": {"value": 0.9}, "specificity": {"value": None}}
+    assert "is not known" in study.operating_point({"triage": triage, "images": 100, "split": "test"})
+
+
+def test_findings_carry_answer_flag_set_and_operating_point(served: Run, read: Study) -> None:
+    said = study.findings(served, read)
+    label = read.prediction.label.replace("_", " ")
+    assert f"{label} <span" in said
+    assert pages.percent(read.prediction.probabilities[read.prediction.label]) in said
+    assert ("Flagged for a reader" if read.prediction.flag else "Not flagged") in said
+    assert "Flags 95 of 100 abnormal films; 1 in 5" in said
+    assert "Cannot be ruled out at 90 % coverage" in said
+
+
+def test_a_photograph_is_refused_without_a_number(served: Run) -> None:
+    refused = study.read(served, "meadow.png", photograph())
+    assert not refused.prediction.accepted
+    said = study.findings(served, refused)
+    assert "Not read" in said
+    assert "%" not in said
+    value = study.viewer(refused)
+    assert value["film"] is not None  # the reader sees what was sent
+    assert value["maps"] == []
+    assert "Not read" in study.result_page(served, refused, said=[])
+
+
+def test_a_file_that_is_no_picture_is_refused(served: Run) -> None:
+    refused = study.read(served, "text.png", b"this is text")
+    assert study.viewer(refused)["film"] is None
+    assert "Not read" in study.findings(served, refused)
+
+
+def test_hostile_names_are_text(served: Run, read: Study) -> None:
+    hostile = with_name(read, HOSTILE)
+    for said in (study.findings(served, hostile), study.result_page(served, hostile, said=[HOSTILE])):
+        assert "<img src=x" not in said
+        assert "&lt;img src=x" in said
+
+
+def test_the_result_page_stands_alone_and_loads_nothing(served: Run, read: Study) -> None:
+    said = study.result_page(served, read, said=["Trained on synthetic images."])
+    assert re.findall(r'(?:src|href)="(?!data:image/png;base64,)', said) == []
+    assert pages.NOTICE in said.replace("&#39;", "'")
+    assert read.digest in said
+    assert "Trained on synthetic images." in said
+
+
+def test_examples_are_drawn_and_can_be_read(served: Run) -> None:
+    assert len(examples.films()) == len(LABELS)
+    assert all(images.decode(content).pixels.shape == (299, 299) for _, content in examples.films())
+
+
+def test_a_run_without_export_is_served_by_keras(run_dir: Path, film: bytes) -> None:
+    plain = run.load(run_dir, runtime=None)
+    assert sum(study.read(plain, "film.png", film).prediction.probabilities.values()) == pytest.approx(1.0)
+    assert "Trained on synthetic images" in " ".join(run.banners(plain))
+    assert "Audit" in quality.render(plain)  # of an evaluation that was really made
+
+
+def test_banners(tmp_path: Path) -> None:
+    folder = drawn_run.write(tmp_path / "drawn")
+    assert "Never evaluated" in run.banners(run.load(folder, runtime=None))[0]
+    assert "never evaluated" in study.operating_point(None)
+    assert "never evaluated" in quality.render(run.load(folder, runtime=None))
+    drawn_run.write_evaluation(folder, verdict="FAIL")
+    assert "failed its audit" in run.banners(run.load(folder, runtime=None))[0]
+
+
+def test_an_evaluation_of_another_version_or_damaged_is_named(tmp_path: Path) -> None:
+    folder = drawn_run.write(tmp_path / "drawn")
+    drawn_run.write_evaluation(folder)
+    path = folder / artifact.EVALUATION / artifact.METRICS
+    path.write_text('{"schema_version": 1}')
+    with pytest.raises(
+        UserError, match=f"must have schema version {artifact.METRICS_SCHEMA_VERSION}, it has 1; run python -m"
+    ):
+        run.load(folder, runtime=None)
+    path.write_text("{")
+    with pytest.raises(UserError, match="is not an evaluation"):
+        run.load(folder, runtime=None)
+
+
+def test_quality_shows_the_figures_of_the_evaluation_and_no_others(tmp_path: Path) -> None:
+    folder = drawn_run.write(tmp_path / "drawn")
+    results = drawn_run.write_evaluation(folder)
+    said = quality.render(run.load(folder, runtime=None))
+    assert said.count("0.900") >= len(quality.HEADLINES)
+    assert "Audit: WARN" in said
+    assert "a &lt;reason&gt;" in said
+    for row in results["confusion_matrix"]:
+        assert all(f"<strong>{count}</strong>" in said for count in row)
+    assert said.count("<polyline") == len(LABELS) + 2
+    assert quality.model_card(run.load(folder, runtime=None)) == "# The model card"
+    (folder / artifact.EVALUATION / artifact.PREDICTIONS).write_text("label\nnothing\n")
+    with pytest.raises(UserError, match="not a table of predictions"):
+        quality.render(run.load(folder, runtime=None))
+
+
+def test_a_worklist_of_fifty_with_one_corrupt_file(served: Run, tmp_path: Path) -> None:
+    files = drawn_run.write_films(tmp_path / "films", 49)
+    (tmp_path / "films" / "torn.png").write_bytes(files[0].read_bytes()[:200])
+    found = worklist.find([*files, tmp_path / "films" / "torn.png"])
+    predictions = list(worklist.score(served, found))
+    rows = worklist.in_order([worklist.row(served, index, each) for index, each in enumerate(predictions)])
+    assert len(rows) == 50
+    scores = [row["score"] for row in rows if row["accepted"]]
+    assert scores == sorted(scores, reverse=True)
+    assert rows[-1]["file"] == "torn.png" or not rows[-1]["accepted"]
+    torn = next(row for row in rows if row["file"] == "torn.png")
+    assert "damaged" in torn["reason"]
+    table = list(csv.DictReader(io.StringIO(worklist.as_csv(served, predictions))))
+    assert {row["file"] for row in table} == {source.name for source in found}
+    by_name = {each.file: each for each in predictions}
+    for row in table:
+        if row["accepted"] == "True":
+            assert float(row["abnormal_score"]) == by_name[row["file"]].abnormal_score
+
+
+def test_names_in_a_zip_are_labels_and_never_paths(served: Run, tmp_path: Path, film: bytes) -> None:
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        with zipfile.ZipFile(tmp_path / folder / "films.zip", "w") as archive:
+            for name in ("../../etc/passwd", "/etc/passwd", HOSTILE, "C:\\film.png"):
+                archive.writestr(name, film)
+    found = worklist.find([tmp_path / "first" / "films.zip", tmp_path / "second" / "films.zip"])
+    names = [source.name for source in found]
+    assert names[0] == "films.zip/../../etc/passwd"
+    assert names[4] == "films.zip/../../etc/passwd (2)"
+    assert str(tmp_path) not in " ".join(names)
+    assert all(worklist.content(source) == film for source in found)
+    assert [each.accepted for each in worklist.score(served, found)] == [True] * 8
+
+
+def test_worklists_are_limited_and_messages_name_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torn.zip").write_bytes(b"PK\3\4 no archive")
+    with pytest.raises(UserError, match=r"torn\.zip cannot be opened") as failure:
+        worklist.find([tmp_path / "torn.zip"])
+    assert str(tmp_path) not in str(failure.value)
+    monkeypatch.setattr(worklist, "MAX_FILES", 3)
+    with pytest.raises(UserError, match="may hold 3 films, received 4"):
+        worklist.find(drawn_run.write_films(tmp_path / "films", 4))
+
+
+def test_no_spreadsheet_takes_a_file_name_for_a_formula(served: Run, read: Study) -> None:
+    text = worklist.as_csv(served, [with_name(read, "=HYPERLINK(1).png").prediction])
+    assert next(csv.DictReader(io.StringIO(text)))["file"].startswith("'=")
+
+
+def test_uploads_come_from_their_folder_and_go_with_the_last_session(tmp_path: Path) -> None:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    (folder / "film.png").write_bytes(b"film")
+    (folder / "tmpempty").touch()
+    (tmp_path / "elsewhere.png").write_bytes(b"not uploaded")
+    kept = uploads.Uploads(folder)
+    for path in (tmp_path / "elsewhere.png", folder / ".." / "elsewhere.png", Path("/etc/passwd")):
+        with pytest.raises(UserError, match="must be uploaded") as failure:
+            kept.claim("a", [str(path)])
+        assert "elsewhere" not in str(failure.value)
+    for session in ("a", "b"):
+        assert kept.claim(session, [str(folder / "film.png")]) == [folder / "film.png"]
+    kept.forget("a")
+    assert (folder / "film.png").exists()
+    kept.forget("b")
+    assert list(folder.iterdir()) == []
+    with pytest.raises(UserError, match="deleted since"):
+        kept.claim("a", [str(folder / "film.png")])
+
+
+def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read: Study, film: bytes) -> None:
+    store = feedback.Store(tmp_path / "feedback", LABELS)
+    archive = tmp_path / "archive" / "deep"
+    archive.mkdir(parents=True)
+    (archive / "film.png").write_bytes(film)
+    store.add(sha256=read.digest, model="m", predicted="COVID", label="COVID")
+    store.add(sha256=read.digest, model="m", predicted="COVID", label="Normal", comment="no opacity")  # the last counts
+    store.add(sha256=DIGEST, model="m", predicted="COVID", label="COVID", film=read.prediction.image)
+    store.add(sha256="cd" * 32, model="m", predicted="COVID", label="COVID")
+    assert feedback.export(store, tmp_path / "out", archive=tmp_path / "archive") == 2
+    labelled = external.from_table(tmp_path / "out" / feedback.LABELS_CSV, LABELS)
+    found = {LABELS[each.label]: images.decode(each.file).pixels for each in labelled}
+    np.testing.assert_array_equal(found["Normal"], read.pixels)
+    np.testing.assert_array_equal(found["COVID"], read.prediction.image)
+    with (tmp_path / "out" / feedback.ANSWERS_CSV).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4
+    assert rows[1]["comment"] == "no opacity"
+    assert [row["agrees"] for row in rows] == ["True", "False", "True", "True"]
+
+
+def test_a_film_is_kept_only_where_it_was_allowed(tmp_path: Path, read: Study) -> None:
+    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store.add(sha256=read.digest, model="m", predicted="COVID", label="COVID")
+    assert not (tmp_path / "feedback" / feedback.FILMS).exists()
+    assert not store.answers()[0].kept
+
+
+def test_many_writers_lose_no_answer(tmp_path: Path) -> None:
+    def write(worker: int) -> None:
+        store = feedback.Store(tmp_path / "feedback", LABELS)
+        for number in range(10):
+            store.add(sha256=DIGEST, model="m", predicted="COVID", label="COVID", comment=f"{worker}-{number}")
+
+    writers = [threading.Thread(target=write, args=(worker,)) for worker in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    comments = {answer.comment for answer in feedback.Store(tmp_path / "feedback", LABELS).answers()}
+    assert comments == {f"{worker}-{number}" for worker in range(8) for number in range(10)}
+    with sqlite3.connect(tmp_path / "feedback" / feedback.DATABASE) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sha256": "../../etc"}, "must be 64 hexadecimal digits"),
+        ({"label": "Healthy"}, "label must be one of COVID"),
+        ({"predicted": "Healthy"}, "predicted must be one of COVID"),
+        ({"comment": "x" * 2001}, "may have 2000 characters, received 2001"),
+    ],
+)
+def test_answers_that_make_no_sense_are_refused(tmp_path: Path, values: dict[str, str], message: str) -> None:
+    given = {"sha256": DIGEST, "model": "m", "predicted": "COVID", "label": "COVID", "comment": ""} | values
+    with pytest.raises(UserError, match=message):
+        feedback.Store(tmp_path / "feedback", LABELS).add(**given)
+    assert feedback.Store(tmp_path / "feedback", LABELS).answers() == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="could not be kept"):
+        feedback.Store(tmp_path / "file" / "feedback", LABELS).add(
+            sha256=DIGEST, model="m", predicted="COVID", label="COVID"
+        )
+
+
+def test_exporting_from_the_command_line(tmp_path: Path, run_python) -> None:
+    feedback.Store(tmp_path / "feedback", LABELS).add(sha256=DIGEST, model="m", predicted="COVID", label="COVID")
+    done = run_python("-m", "demo.feedback", tmp_path / "feedback", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "0 films with labels" in done.stderr
+    missing = run_python("-m", "demo.feedback", tmp_path, "--output", tmp_path / "out")
+    assert missing.returncode == 2
+    assert missing.stderr.startswith("error: the folder must hold feedback.sqlite3")
+
+
+def colours(block: str) -> dict[str, str]:
+    (found,) = re.findall(rf"^{re.escape(block)} \{{(.*?)^\}}", pages.static("style.css"), re.DOTALL | re.MULTILINE)
+    return dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", found))
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(first: str, second: str) -> float:
+    bright, dim = sorted((luminance(first), luminance(second)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+TEXT = [
+    ("ink", "paper"),
+    ("ink", "panel"),
+    ("ink", "chosen"),
+    ("soft", "paper"),
+    ("soft", "panel"),
+    ("accent", "paper"),
+]
+TEXT += [("accent", "panel"), ("on-accent", "accent"), ("on-accent", "accent-strong"), ("good", "panel")]
+TEXT += [(text, f"{kind}-paper") for kind in ("warn", "stop", "good") for text in (kind, "ink", "soft")]
+TEXT += [("warn", "paper"), ("stop", "paper"), ("good", "paper")]
+GRAPHICS = [("edge", "paper"), ("edge", "panel"), ("accent", "track"), ("bar", "paper")]
+GRAPHICS += [(line, "paper") for line in ("one", "two", "three", "four")]
+
+
+@pytest.mark.parametrize("block", [":root", ".dark"])
+def test_contrast_meets_wcag_aa(block: str) -> None:
+    """Text 4.5 to 1, graphics 3 to 1: WCAG 2.2, success criteria 1.4.3 and 1.4.11."""
+    named = colours(block)
+    for pairs, least in ((TEXT, 4.5), (GRAPHICS, 3.0)):
+        for first, second in pairs:
+            assert contrast(named[first], named[second]) >= least, (first, second)
+
+
+def test_the_page_s_own_colour_map_is_inferno() -> None:
+    import matplotlib as mpl
+
+    anchors = re.findall(r"#[0-9a-f]{6}", pages.static("viewer.js").split("INFERNO = [")[1].split("]")[0])
+    given = np.array([[int(anchor[at : at + 2], 16) for at in (1, 3, 5)] for anchor in anchors])
+    expected = mpl.colormaps["inferno"](np.linspace(0, 1, len(anchors)))[:, :3] * 255
+    np.testing.assert_allclose(given, expected, atol=8)
+
+
+def test_files_of_the_page_name_no_other_server() -> None:
+    for name in (
+        "style.css",
+        "viewer.js",
+        "worklist.js",
+        "header.js",
+        "labels.js",
+        "examples.js",
+        "viewer.html",
+        "worklist.html",
+    ):
+        assert re.findall(r"https?://|//[a-z]+\.", pages.static(name)) == [], name
+    for name in ("viewer.html", "worklist.html"):  # Gradio runs templates as JavaScript
+        assert not re.search(r"[`$]|\{\{", pages.static(name)), name

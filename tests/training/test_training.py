@@ -1,0 +1,224 @@
+"""The run that training leaves behind, and what evaluation says of it."""
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from cxr_keras3 import evaluation
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.images import canonical, decode
+from cxr_keras3.model import classifier
+from cxr_keras3.run import artifact
+from cxr_keras3.statistics import metrics
+from cxr_keras3.training import data, history, stages
+from tests.conftest import TINY
+from tfds_cxr import reading
+from tfds_cxr.labels import LABELS
+
+
+@pytest.fixture(scope="module")
+def manifest(run_dir: Path) -> artifact.Manifest:
+    return artifact.load_manifest(run_dir)
+
+
+@pytest.fixture(scope="module")
+def results(run_dir: Path) -> dict:
+    return json.loads((run_dir / "evaluation" / "metrics.json").read_text())
+
+
+def test_manifest_says_what_the_model_is(manifest: artifact.Manifest, data_dir: Path) -> None:
+    assert manifest.class_names == LABELS
+    assert manifest.config == dataclasses.asdict(TINY)
+    assert manifest.backend == keras.backend.backend()
+    assert manifest.data["synthetic"] is True
+    assert manifest.data["counts"] == reading.find(data_dir).info.metadata["counts"]
+    assert manifest.packages["keras"] == keras.__version__
+    assert 0.0 <= manifest.validation["macro_f1"]["value"] <= 1.0
+
+
+def test_history_has_a_row_an_epoch_of_both_stages(run_dir: Path) -> None:
+    with (run_dir / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["stage"], row["epoch"]) for row in rows] == [("head", "1"), ("head", "2"), ("fine-tuning", "1")]
+    assert all(float(row["val_loss"]) > 0 for row in rows)
+
+
+def test_metrics_are_those_of_the_predictions_written_beside_them(run_dir: Path, results: dict) -> None:
+    with (run_dir / "evaluation" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    labels = [LABELS.index(row["label"]) for row in rows]
+    probabilities = np.array([[float(row[name]) for name in LABELS] for row in rows])
+    assert results["images"] == len(rows)
+    assert results["accuracy"]["value"] == pytest.approx(accuracy_score(labels, probabilities.argmax(axis=1)))
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+    for name in metrics.HEADLINES:
+        assert results[name]["low"] <= results[name]["value"] <= results[name]["high"]
+    assert sum(map(sum, results["confusion_matrix"])) == len(rows)
+
+
+def test_evaluated_images_are_the_test_split_in_the_order_of_their_labels(run_dir: Path, data_dir: Path) -> None:
+    split = data.load(reading.find(data_dir), "test")
+    with (run_dir / "evaluation" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image_id"] for row in rows] == split.image_ids.tolist()
+    assert all(row["image_id"].startswith(row["label"]) for row in rows)
+
+
+def test_report_is_self_contained_and_says_that_images_are_synthetic(run_dir: Path, results: dict) -> None:
+    report = (run_dir / "evaluation" / "report.html").read_text()
+    assert "The images are synthetic" in report
+    assert "Not a medical device" in report
+    assert f"{results['accuracy']['value']:.3f}" in report
+    assert "http://" not in report
+    assert "https://" not in report
+
+
+def test_the_frozen_part_did_not_move(run_dir: Path) -> None:
+    model = artifact.load_model(run_dir)
+    fresh = classifier.build(
+        TINY.backbone, weights="none", image_size=TINY.image_size, class_count=4, dropout=0.0, seed=0
+    )
+    backbone, untouched = (m.get_layer(classifier.BACKBONE) for m in (model, fresh))
+    np.testing.assert_array_equal(backbone.get_layer("conv1_bn").moving_mean, 0.0)
+    np.testing.assert_array_equal(untouched.get_layer("conv1_bn").moving_mean, 0.0)
+    assert (np.asarray(backbone.get_layer("conv_dw_12_bn").moving_variance) < 1.0).all()
+
+
+def test_a_finished_run_is_not_overwritten(run_dir: Path, data_dir: Path) -> None:
+    before = (run_dir / "manifest.json").read_bytes()
+    with pytest.raises(UserError, match="must not hold a finished run"):
+        stages.train(TINY, builder=reading.find(data_dir), run_dir=run_dir, cache_dir=run_dir)
+    assert (run_dir / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.shared_data
+def test_the_head_learns_real_films_by_heart(shared_data: Path, tmp_path: Path) -> None:
+    """If forty films cannot be overfitted on real ImageNet features, labels and images have come apart."""
+    root = shared_data / "radiography_299_sample" / "COVID-19_Radiography_Dataset"
+    files = [file for label in LABELS for file in sorted((root / label / "images").iterdir())[:10]]
+    images = np.stack([canonical(decode(file).pixels) for file in files])
+    labels = np.repeat(np.arange(4), 10)
+    weights = shared_data / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
+    config = dataclasses.replace(
+        TINY,
+        weights=str(weights),
+        image_size=96,
+        head_epochs=150,
+        head_learning_rate=0.03,
+        dropout=0.0,
+        fine_tune="none",
+    )
+    model = stages.build(config)
+    split = data.Split(images, labels, labels.astype(str), labels.astype(str), labels.astype(str))
+    stages.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
+    predicted = data.predict(model, images, task="learnt by heart").argmax(axis=1)
+    np.testing.assert_array_equal(predicted, labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content | {"schema_version": 99}, "schema version 1, it has 99"),
+        (lambda content: {key: value for key, value in content.items() if key != "class_names"}, "is not a manifest"),
+        (lambda content: content | {"surprise": 1}, "is not a manifest"),
+        (lambda content: content | {"input": {"shape": [224, 224, 3]}}, "states an input other than"),
+    ],
+)
+def test_a_manifest_that_says_something_else_is_refused(run_dir: Path, tmp_path: Path, change, message: str) -> None:
+    content = json.loads((run_dir / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(json.dumps(change(content)))
+    with pytest.raises(UserError, match=message):
+        artifact.load_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model"])
+def test_a_damaged_model_file_is_refused(run_dir: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "manifest.json").write_bytes((run_dir / "manifest.json").read_bytes())
+    (tmp_path / "model.keras").write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.keras cannot be loaded"):
+        artifact.load_model(tmp_path)
+
+
+def test_description_in_a_line_is_honest(results: dict) -> None:
+    line = evaluation.describe(results)
+    assert "accuracy" in line
+    assert "synthetic" in line
+
+
+INPUTS, NO_LABELS = np.arange(40, dtype=np.float32).reshape(1, 40, 1), np.zeros(40, dtype=int)
+
+
+def epochs_of(inputs: np.ndarray, labels: np.ndarray, *, epochs: int = 2, **options: object) -> list[list[float]]:
+    """The inputs of some epochs, each flat."""
+    found = data.batches(inputs, labels, batch_size=8, **options)
+    steps = data.steps_per_epoch(len(labels), 8)
+    return [np.concatenate([next(found)[0][:, 0] for _ in range(steps)]).tolist() for _ in range(epochs)]
+
+
+def test_batches_cover_each_epoch_once_in_an_order_of_the_seed() -> None:
+    first, second = epochs_of(INPUTS, NO_LABELS, seed=0)
+    assert sorted(first) == sorted(second) == INPUTS.ravel().tolist()
+    assert first != second
+    assert epochs_of(INPUTS, NO_LABELS, seed=0) == [first, second]
+    assert epochs_of(INPUTS, NO_LABELS, seed=1)[0] != first
+    assert epochs_of(INPUTS, NO_LABELS, seed=0, first_epoch=1)[0] == second
+
+
+def test_processes_divide_the_batch_of_one() -> None:
+    whole = data.batches(INPUTS, NO_LABELS, batch_size=8, seed=3)
+    shares = [data.batches(INPUTS, NO_LABELS, batch_size=8, seed=3, process=(n, 4)) for n in range(4)]
+    for _ in range(7):
+        inputs, targets = next(whole)
+        parts = [next(share) for share in shares]
+        np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), inputs)
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), targets)
+
+
+def test_views_are_used_in_turn() -> None:
+    views = np.concatenate([INPUTS, INPUTS + 100, INPUTS + 200])
+    found = epochs_of(views, NO_LABELS, epochs=4, seed=0)
+    assert [min(epoch) for epoch in found] == [0, 100, 200, 0]
+
+
+def test_balanced_batches_hold_every_class_equally_often() -> None:
+    labels = np.array([0] * 700 + [1] * 200 + [2] * 90 + [3] * 10)
+    inputs = np.zeros((1, 1000, 1), dtype=np.float32)
+    batches = data.batches(inputs, labels, batch_size=100, seed=0, class_balance="sampling")
+    drawn = np.mean([next(batches)[1] for _ in range(10)], axis=(0, 1))
+    np.testing.assert_allclose(drawn, 0.25, atol=0.05)
+
+
+def test_spread_over_seeds_is_that_of_the_figures(tmp_path: Path) -> None:
+    results = [{name: {"value": value} for name in metrics.HEADLINES} for value in (0.8, 0.9, 0.85)]
+    line = history.write_spread(tmp_path, results)
+    assert "3 seeds, test: accuracy 0.850 ± 0.050" in line
+    written = json.loads((tmp_path / history.SEEDS).read_text())
+    assert written["macro_f1"] == {
+        "values": [0.8, 0.9, 0.85],
+        "mean": pytest.approx(0.85),
+        "standard_deviation": pytest.approx(0.05),
+    }
+
+
+def test_class_weights_average_to_one_and_favour_the_rare() -> None:
+    labels = np.array([0] * 60 + [1] * 30 + [2] * 10)
+    weights = data.class_weights(labels)
+    assert np.mean([weights[label] for label in labels]) == pytest.approx(1.0)
+    assert weights[0] < weights[1] < weights[2]
+
+
+def test_predict_fills_up_the_last_batch_without_a_trace() -> None:
+    class Double:
+        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
+            assert len(batch) == 4
+            return batch.astype(np.float32).mean(axis=(1, 2)) * 2
+
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 299, 299, 1), dtype=np.uint8)
+    outputs = data.predict(Double(), images, batch_size=4, task="doubling")
+    np.testing.assert_allclose(outputs[:, 0], np.arange(10) * 2)
