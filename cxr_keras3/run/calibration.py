@@ -11,18 +11,16 @@ The last two hold for new images like those fitted on, on average, whatever the 
 nothing for images of another hospital.
 """
 
-import dataclasses
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
+from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run import artifact
 
 SCHEMA_VERSION = 1
 NORMAL = "Normal"
@@ -58,7 +56,7 @@ class Calibration:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float64 (N, classes), of logits of the same shape."""
-        return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / self.temperature, axis=1))
+        return probabilities(logits, temperature=self.temperature)
 
     def abnormal_score(self, probabilities: np.ndarray) -> np.ndarray:
         """Probability of any class but Normal, float64 (N,), of probabilities (N, classes)."""
@@ -79,6 +77,11 @@ class Calibration:
             bool (N, classes). A row may be all false: the image is unlike those of any class.
         """
         return np.asarray(1.0 - probabilities <= np.array(self.conformal_thresholds[coverage]))
+
+
+def probabilities(logits: np.ndarray, *, temperature: float) -> np.ndarray:
+    """Probabilities, float64 (N, classes), of logits of the same shape, divided by a temperature."""
+    return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1))
 
 
 def fit(
@@ -109,9 +112,9 @@ def fit(
         raise UserError("calibration needs images of Normal and of another class; the validation split holds one kind")
     if temperature is None:
         temperature = _temperature(np.asarray(logits, dtype=np.float64), labels)
-    probabilities = softmax(np.asarray(logits, dtype=np.float64) / temperature, axis=1)
-    doubts = [1.0 - probabilities[labels == index, index] for index in range(len(class_names))]
-    abnormal_scores = 1.0 - probabilities[:, normal]
+    chances = probabilities(logits, temperature=temperature)
+    doubts = [1.0 - chances[labels == index, index] for index in range(len(class_names))]
+    abnormal_scores = 1.0 - chances[:, normal]
     return Calibration(
         schema_version=SCHEMA_VERSION,
         temperature=temperature,
@@ -127,38 +130,34 @@ def fit(
     )
 
 
-def of_run(
-    run_dir: Path,
+def adjusted(
+    found: Calibration | None,
     logits: np.ndarray,
     labels: np.ndarray,
     *,
     class_names: tuple[str, ...],
     sensitivity: float | None = None,
 ) -> Calibration:
-    """The run's calibration; fitted and written where it is missing or aims at another sensitivity.
+    """A run's calibration; fitted where it is missing or aims at another sensitivity, else the same object.
 
     The temperature is fitted once: exports hold it, and it has nothing to do with the sensitivity.
 
     Args:
-        run_dir: The run folder.
+        found: What the run has.
         logits: Of the validation split, float (N, classes).
         labels: Of the validation split, int (N,).
         class_names: In the order of the logits.
         sensitivity: Share of abnormal images to flag; None for what the run has, or 0.95.
     """
-    path = run_dir / artifact.CALIBRATION
-    found = load(path) if path.exists() else None
     if found and sensitivity in (None, found.sensitivity):
         return found
-    fitted = fit(
+    return fit(
         logits,
         labels,
         class_names=class_names,
         sensitivity=SENSITIVITY if sensitivity is None else sensitivity,
         temperature=found.temperature if found else None,
     )
-    save(fitted, path)
-    return fitted
 
 
 def _temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -185,38 +184,19 @@ def _conformal_quantile(values: np.ndarray, share: float, *, beyond: float) -> f
     return float(np.sort(values)[rank - 1]) if rank <= len(values) else beyond
 
 
-def save(calibration: Calibration, path: Path) -> None:
-    """Writes the file whole or not at all."""
-    artifact.write_json(path, dataclasses.asdict(calibration))
-
-
-def load(path: Path) -> Calibration:
+def read(path: Path) -> Calibration:
     """Reads and checks a run's calibration.
 
     Raises:
         UserError: Where the file is missing, damaged, or of another version.
     """
-    remedy = "run python -m cxr_keras3.evaluate on the run folder"
+    remedy = "delete it and run python -m cxr_keras3.evaluate on the run folder"
+    calibration = records.read(path, Calibration, version=SCHEMA_VERSION, remedy=remedy)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise UserError(
-                f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; delete it and "
-                + remedy
-            )
-        thresholds = {key: _numbers(values) for key, values in content["conformal_thresholds"].items()}
-        names = tuple(content["class_names"])
-        calibration = Calibration(**content | {"class_names": names, "conformal_thresholds": thresholds})
         _check(calibration)
-    except FileNotFoundError as error:
-        raise UserError(f"a calibrated run must hold {path.name}, {path.parent} does not; {remedy}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is not a calibration ({error}); delete it and {remedy}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not a calibration ({error}); {remedy}") from error
     return calibration
-
-
-def _numbers(values: Sequence[float]) -> tuple[float, ...]:
-    return tuple(float(value) for value in values)
 
 
 def _check(calibration: Calibration) -> None:

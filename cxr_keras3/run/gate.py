@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 
 SCHEMA_VERSION = 2
@@ -167,12 +168,11 @@ def _thumbnails(images: Images) -> Floats:
 
 def save(gate: Gate, path: Path) -> None:
     """Writes the file whole or not at all."""
-    temporary = path.with_name(f"partial-{path.name}")  # NumPy wants the .npz ending
-    np.savez(temporary, schema_version=SCHEMA_VERSION, **vars(gate))
-    temporary.replace(path)
+    with files.replacing(path) as written:
+        np.savez(written, schema_version=SCHEMA_VERSION, **vars(gate))
 
 
-def load(path: Path) -> Gate:
+def read(path: Path) -> Gate:
     """Reads a run's gate.
 
     Raises:

@@ -1,7 +1,8 @@
-"""Runs a runtime over images that are in memory already."""
+"""Runs a runtime over images that are in memory already, in batches of one size, which is compiled once."""
 
 from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,14 @@ from cxr_keras3.base import progress
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.serving.runtimes import BATCH_SIZE, Runtime
 
+Item = TypeVar("Item", bound=np.generic)
+
 
 def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Outputs:
-    """Runs a runtime in batches of one size, the last filled up by repetition, several in flight at a time.
+    """Runs a runtime over images, several batches in flight at a time.
 
     Args:
-        runtime: What computes.
+        runtime: The runtime.
         images: uint8 (N, 299, 299, 1), N at least 1.
         task: What the progress bar says.
 
@@ -24,15 +27,14 @@ def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Output
     """
     waiting: deque[Callable[[], Outputs]] = deque()
     parts: list[Outputs] = []
-    for chosen in progress.track(positions(len(images)), description=task):
-        waiting.append(runtime.start(np.asarray(images[chosen])))
+    for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
+        waiting.append(runtime.start(filled(images[start : start + BATCH_SIZE], BATCH_SIZE)))
         if len(waiting) >= runtime.in_flight(BATCH_SIZE):
             parts.append(waiting.popleft()())
     parts += [wait() for wait in waiting]
     return Outputs.joined(parts, len(images))
 
 
-def positions(count: int) -> list[npt.NDArray[np.int64]]:
-    """Positions of `count` images batch by batch, the last filled up by repetition of the last image."""
-    starts = range(0, count, BATCH_SIZE)
-    return [np.minimum(np.arange(start, start + BATCH_SIZE), count - 1) for start in starts]
+def filled(batch: npt.NDArray[Item], size: int) -> npt.NDArray[Item]:
+    """A batch (B, …), B from 1 to `size`, filled up to `size` by repetition of its last item."""
+    return np.asarray(batch)[np.minimum(np.arange(size), len(batch) - 1)]

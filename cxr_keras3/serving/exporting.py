@@ -5,30 +5,32 @@ and a `.keras` file loads on any backend.
 """
 
 import platform
-import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3.base import progress
+from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run import artifact, calibration
-from cxr_keras3.serving import batches, graph, parity, runtimes
-from cxr_keras3.serving.outputs import Outputs
+from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.folder import Run
+from cxr_keras3.run.parity import MAX_DIFFERENCE, PARITY, SCHEMA_VERSION, Parity
+from cxr_keras3.serving import batches, graph, runtimes
+from cxr_keras3.serving.comparing import compare
+from cxr_keras3.serving.runtimes import FunctionRuntime, Runtime
 
 Images = npt.NDArray[np.uint8]
-Run = Callable[[Images], Outputs]
 
 
-def export(run_dir: Path, format_name: str, *, films: Images, source: str) -> parity.Parity:
+def export(run: Run, format_name: str, *, films: Images, source: str) -> Parity:
     """Exports a run and checks the export against the Keras model.
 
     Args:
-        run_dir: The run folder; the export goes to its `export/<format>/`, in place of an earlier one.
+        run: The run; the export goes to its `export/<format>/`, in place of an earlier one.
         format_name: A key of `FORMATS`.
         films: uint8 (N, 299, 299, 1), real images to compare on.
         source: Where they come from, in words.
@@ -41,22 +43,13 @@ def export(run_dir: Path, format_name: str, *, films: Images, source: str) -> pa
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(f"exporting needs Keras on TensorFlow, it runs on {keras.backend.backend()}")
-    fitted = None
-    if (run_dir / artifact.CALIBRATION).exists():
-        fitted = calibration.load(run_dir / artifact.CALIBRATION)
-    temperature = fitted.temperature if fitted else 1.0
-    model = graph.build(artifact.load_model(run_dir), temperature=temperature)
-    folder = runtimes.export_folder(run_dir, format_name)
-    partial = folder.with_name(f".{format_name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        found = _check(model, format_name, partial, films=films, source=source, fitted=fitted)
-        parity.save(found, partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    model = graph.build(run.load_model(), temperature=run.temperature)
+    folder = run.export_folder(format_name)
+    folder.parent.mkdir(exist_ok=True)
+    with files.replacing(folder) as written:
+        written.mkdir()
+        found = _check(model, format_name, written, films=films, source=source, calibration=run.calibration)
+        records.write(written / PARITY, found)
     return found
 
 
@@ -67,37 +60,32 @@ def _check(
     *,
     films: Images,
     source: str,
-    fitted: calibration.Calibration | None,
-) -> parity.Parity:
+    calibration: Calibration | None,
+) -> Parity:
     """Writes the graph into a folder, reads it back from there, and compares the two."""
     write, read = FORMATS[format_name]
-    expected = _run_all(lambda batch: Outputs.named(model.predict_on_batch(batch)), films, task="Keras")
+    expected = batches.run(FunctionRuntime(model.predict_on_batch, "Keras"), films, task="parity: Keras")
     write(model, folder)
-    float32 = parity.compare(expected, _run_all(read(folder), films, task=format_name), fitted)
+    float32 = compare(expected, batches.run(read(folder), films, task=f"parity: {format_name}"), calibration)
     if not float32.is_equal:
         raise UserError(
-            f"the export to {format_name} must equal the Keras model (probabilities within {parity.MAX_DIFFERENCE}), "
+            f"the export to {format_name} must equal the Keras model (probabilities within {MAX_DIFFERENCE}), "
             f"on {len(films)} images it does not: {float32}; it has been deleted, try another format"
         )
     bfloat16 = None
     if format_name == "openvino" and runtimes.processor_has_bfloat16():
-        run = _openvino(folder, precision="bfloat16")
-        bfloat16 = parity.compare(expected, _run_all(run, films, task="openvino in bfloat16"), fitted)
-    return parity.Parity(
-        schema_version=parity.SCHEMA_VERSION,
+        served = runtimes.OpenVINORuntime(folder, "bfloat16")
+        bfloat16 = compare(expected, batches.run(served, films, task="parity: openvino in bfloat16"), calibration)
+    return Parity(
+        schema_version=SCHEMA_VERSION,
         format=format_name,
         images=len(films),
         source=source,
-        temperature=fitted.temperature if fitted else 1.0,
+        temperature=calibration.temperature if calibration else 1.0,
         processor=platform.processor() or platform.machine(),
         float32=float32,
         bfloat16=bfloat16,
     )
-
-
-def _run_all(run: Run, films: Images, *, task: str) -> Outputs:
-    chosen = progress.track(batches.positions(len(films)), description=f"parity: {task}")
-    return Outputs.joined([run(films[positions]) for positions in chosen], len(films))
 
 
 def _write_openvino(model: keras.Model, folder: Path) -> None:
@@ -105,50 +93,53 @@ def _write_openvino(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / runtimes.OPENVINO_MODEL), format="openvino", verbose=False)
 
 
-def _openvino(folder: Path, precision: runtimes.Precision = "float32") -> Run:
-    runtime = runtimes.OpenVINORuntime(folder, precision)
-    return lambda batch: runtime.start(batch)()
+def _openvino(folder: Path) -> Runtime:
+    return runtimes.OpenVINORuntime(folder, "float32")
 
 
 def _write_onnx(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / "model.onnx"), format="onnx", verbose=False)
 
 
-def _onnx(folder: Path) -> Run:
+def _onnx(folder: Path) -> Runtime:
     import onnxruntime  # noqa: PLC0415 -- an extra
 
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     (images,) = session.get_inputs()
-    return lambda batch: Outputs.named(dict(zip(names, session.run(names, {images.name: batch}), strict=True)))
+
+    def compute(batch: Images) -> dict[str, Any]:
+        return dict(zip(names, session.run(names, {images.name: batch}), strict=True))
+
+    return FunctionRuntime(compute, "ONNX Runtime")
 
 
 def _write_litert(model: keras.Model, folder: Path) -> None:
     model.export(str(folder / "model.tflite"), format="litert", verbose=False)
 
 
-def _litert(folder: Path) -> Run:
+def _litert(folder: Path) -> Runtime:
     import tensorflow as tf  # noqa: PLC0415 -- Keras has imported it by now
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # TensorFlow means to move the interpreter to another package
         run = tf.lite.Interpreter(model_path=str(folder / "model.tflite")).get_signature_runner()
     (name,) = run.get_input_details()
-    return lambda batch: Outputs.named(run(**{name: batch}))
+    return FunctionRuntime(lambda batch: run(**{name: batch}), "LiteRT")
 
 
 def _write_saved_model(model: keras.Model, folder: Path) -> None:
     model.export(str(folder), format="tf_saved_model", verbose=False)
 
 
-def _saved_model(folder: Path) -> Run:
+def _saved_model(folder: Path) -> Runtime:
     import tensorflow as tf  # noqa: PLC0415 -- see above
 
     loaded = tf.saved_model.load(str(folder))
-    return lambda batch: Outputs.named(loaded.serve(batch))
+    return FunctionRuntime(loaded.serve, "TensorFlow")
 
 
-FORMATS: dict[str, tuple[Callable[[keras.Model, Path], None], Callable[[Path], Run]]] = {
+FORMATS: dict[str, tuple[Callable[[keras.Model, Path], None], Callable[[Path], Runtime]]] = {
     "openvino": (_write_openvino, _openvino),
     "onnx": (_write_onnx, _onnx),
     "litert": (_write_litert, _litert),

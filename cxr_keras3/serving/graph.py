@@ -3,7 +3,7 @@
 import keras
 
 from cxr_keras3.model import classifier
-from cxr_keras3.serving.outputs import FEATURES, MAPS, PROBABILITIES
+from cxr_keras3.serving.outputs import FEATURES, LOGITS, MAPS, PROBABILITIES
 
 
 def build(model: keras.Model, *, temperature: float) -> keras.Model:
@@ -14,11 +14,12 @@ def build(model: keras.Model, *, temperature: float) -> keras.Model:
         temperature: What logits are divided by, see `cxr_keras3.run.calibration`; 1 where uncalibrated.
 
     Returns:
-        A model from uint8 (B, 299, 299, 1) to a dictionary of float32: probabilities (B, classes),
+        A model from uint8 (B, 299, 299, 1) to a dictionary of float32: logits and probabilities (B, classes),
         activation_maps (B, h, w, classes) as `classifier.explainer` defines them, features (B, C).
     """
     logits, maps = classifier.explainer(model).outputs
     outputs = {
+        LOGITS: logits,
         PROBABILITIES: keras.ops.softmax(logits / temperature, axis=-1),
         MAPS: maps,
         FEATURES: model.get_layer(classifier.POOLING).output,

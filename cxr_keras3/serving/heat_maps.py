@@ -36,7 +36,7 @@ def overlay(film: npt.NDArray[np.uint8], activation_map: npt.NDArray[np.float32]
 
 
 def save(prediction: Prediction, folder: Path) -> Path:
-    """Writes the picture of an accepted prediction's label as a PNG.
+    """Writes the picture of an accepted prediction's class as a PNG.
 
     Its name is the file's own and eight characters that tell files of one name in different places apart.
     """
@@ -44,6 +44,6 @@ def save(prediction: Prediction, folder: Path) -> Path:
         raise ValueError(f"{prediction.file} was not accepted, so there is no map of it")
     digest = hashlib.sha256(prediction.file.encode()).hexdigest()[:8]
     path = folder / f"{PurePath(prediction.file).name}-{digest}.png"
-    picture = overlay(prediction.image, prediction.activation_maps[prediction.label])
+    picture = overlay(prediction.image, prediction.activation_maps[prediction.predicted])
     Image.fromarray(picture).save(path)
     return path

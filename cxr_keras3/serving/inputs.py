@@ -20,7 +20,7 @@ MAX_ARCHIVE_ENTRIES = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Input:
     """One film to be.
 
     Attributes:
@@ -33,7 +33,7 @@ class Source:
     content: Path | bytes | Callable[[], bytes] | npt.NDArray[np.uint8] | Film
 
 
-def sources(inputs: Sequence[Path]) -> list[Source]:
+def find(inputs: Sequence[Path]) -> list[Input]:
     """The files named, those below the folders named, and those in the zip archives named.
 
     Hidden files are left out, and a file that is named twice counts once. Folders are read in the order of the
@@ -42,25 +42,25 @@ def sources(inputs: Sequence[Path]) -> list[Source]:
     Raises:
         UserError: Where an input does not exist, an archive cannot be opened, or there is no file in any.
     """
-    found: dict[str, Source] = {}
+    found: dict[str, Input] = {}
     for path in inputs:
         if not path.exists():
             raise UserError(f"an input must be an existing file or folder, received {path}")
-        for source in _archived(path) if path.suffix.lower() == ".zip" else _files(path):
-            found.setdefault(source.name, source)
+        for found_input in _archived(path) if path.suffix.lower() == ".zip" else _files(path):
+            found.setdefault(found_input.name, found_input)
     if not found:
         raise UserError(f"there must be at least one file to score, found none in {', '.join(map(str, inputs))}")
     return list(found.values())
 
 
-def listed(lines: Iterable[str]) -> Iterator[Source]:
+def listed(lines: Iterable[str]) -> Iterator[Input]:
     """The files that a list names, one a line, as the lines come; one named twice counts once."""
     seen = set()
     for line in lines:
         name = line.rstrip("\r\n")
         if name and name not in seen:
             seen.add(name)
-            yield Source(printable(name), Path(name))
+            yield Input(printable(name), Path(name))
 
 
 def printable(name: str) -> str:
@@ -68,14 +68,14 @@ def printable(name: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)
 
 
-def _files(path: Path) -> Iterator[Source]:
+def _files(path: Path) -> Iterator[Input]:
     below = sorted(path.rglob("*")) if path.is_dir() else [path]
     for file in below:
         if file.is_file() and not file.name.startswith("."):
-            yield Source(printable(os.fspath(file)), file)
+            yield Input(printable(os.fspath(file)), file)
 
 
-def _archived(path: Path) -> Iterator[Source]:
+def _archived(path: Path) -> Iterator[Input]:
     try:
         archive = zipfile.ZipFile(path)  # stays open for the sources, which threads may read side by side
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, struct.error) as error:
@@ -87,7 +87,7 @@ def _archived(path: Path) -> Iterator[Source]:
     for entry in entries:
         times[entry.filename] = times.get(entry.filename, 0) + 1
         again = f"#{times[entry.filename]}" if times[entry.filename] > 1 else ""
-        yield Source(printable(f"{path}/{entry.filename}{again}"), _Entry(archive, entry))
+        yield Input(printable(f"{path}/{entry.filename}{again}"), _Entry(archive, entry))
 
 
 def is_folder_or_hidden(name: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-NAMES = PROBABILITIES, MAPS, FEATURES = "probabilities", "activation_maps", "features"
+NAMES = LOGITS, PROBABILITIES, MAPS, FEATURES = "logits", "probabilities", "activation_maps", "features"
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,12 +15,14 @@ class Outputs:
     """The serving graph's outputs for B images.
 
     Attributes:
+        logits: float32 (B, classes), before any calibration.
         probabilities: float32 (B, classes), calibrated where the run is; rows sum to 1.
         activation_maps: float32 (B, h, w, classes), in logits: the mean over the pixels plus the class's bias
             is the class's logit.
         features: float32 (B, C), the pooled features.
     """
 
+    logits: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     activation_maps: npt.NDArray[np.float32]
     features: npt.NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What is said of one file."""
+"""A prediction: what the model says of one file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -19,7 +19,7 @@ class Prediction:
         accepted: Whether it could be read and is taken for a frontal chest film.
         reject_reason: Why not, in one line; empty where accepted.
         probabilities: Class name to calibrated probability; they sum to 1. Empty where not accepted.
-        label: The most probable class; empty where not accepted.
+        predicted: The most probable class; empty where not accepted.
         prediction_set: The classes that cannot be ruled out at a coverage of 90 %, see
             `cxr_keras3.run.calibration`; may be empty. None where not accepted or the run is not calibrated.
         abnormal_score: Probability of any class but Normal, 0..1; None where not accepted.
@@ -38,7 +38,7 @@ class Prediction:
     accepted: bool
     reject_reason: str
     probabilities: Mapping[str, float]
-    label: str
+    predicted: str
     prediction_set: tuple[str, ...] | None
     abnormal_score: float | None
     flag: bool | None

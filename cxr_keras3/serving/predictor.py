@@ -12,18 +12,17 @@ import numpy.typing as npt
 
 from cxr_keras3 import __version__, images
 from cxr_keras3.base.concurrency import map_ahead
-from cxr_keras3.base.errors import UserError
-from cxr_keras3.run import artifact, calibration, gate
-from cxr_keras3.serving import runtimes
-from cxr_keras3.serving.inputs import Source
+from cxr_keras3.run.calibration import NORMAL
+from cxr_keras3.run.folder import CALIBRATION, GATE, Run
+from cxr_keras3.serving import batches, runtimes
+from cxr_keras3.serving.inputs import Input
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.serving.prediction import Prediction
 from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 _DECODED_AHEAD = 8  # beyond a batch, so that decoding goes on while the runtime computes
-NORMAL = calibration.NORMAL
 
-Input = Source | str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]
+AnyInput = Input | str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,46 +40,38 @@ class Predictor:
     """A loaded run that scores films. Make one with `load`; several threads may share it.
 
     Attributes:
-        manifest: The run's manifest, from which all names are taken.
+        run: The run.
         notices: What holds for every answer, such as that the run is not calibrated; also in their warnings.
         description: What computes, in words.
     """
 
-    def __init__(self, run_dir: Path, *, runtime: str | None = None) -> None:
-        self.manifest = artifact.load_manifest(run_dir)
-        self.manifest.require_whole_images()
-        calibration_path, gate_path = run_dir / artifact.CALIBRATION, run_dir / artifact.GATE
-        self._calibration = calibration.load(calibration_path) if calibration_path.exists() else None
-        if self._calibration and self._calibration.class_names != self.manifest.class_names:
-            raise UserError(
-                f"{calibration_path} must be of the classes {', '.join(self.manifest.class_names)}; delete it"
-            )
-        self._gate = gate.load(gate_path) if gate_path.exists() else None
+    def __init__(self, run: Run, *, runtime: str | None = None) -> None:
+        run.require_whole_images()
+        self.run = run
         notices = []
-        if self._calibration is None:
-            notices.append(f"not calibrated: the run has no {artifact.CALIBRATION}, so no flag and no prediction set")
-        if self._gate is None:
-            notices.append(f"not checked whether this is a chest film: the run has no {artifact.GATE}")
-        if self.manifest.data["synthetic"]:
+        if run.calibration is None:
+            notices.append(f"not calibrated: the run has no {CALIBRATION}, so no flag and no prediction set")
+        if run.gate is None:
+            notices.append(f"not checked whether this is a chest film: the run has no {GATE}")
+        if run.manifest.is_synthetic:
             notices.append("trained on synthetic images: means nothing for a real film")
         self.notices = tuple(notices)
-        temperature = self._calibration.temperature if self._calibration else 1.0
-        self._runtime = runtimes.load(run_dir, runtime or runtimes.default(run_dir), temperature=temperature)
+        self._runtime = runtimes.load(run, runtime)
         self.description = self._runtime.description
 
-    def predict(self, inputs: Iterable[Input], *, batch_size: int = BATCH_SIZE) -> Iterator[Prediction]:
+    def predict(self, inputs: Iterable[AnyInput], *, batch_size: int = BATCH_SIZE) -> Iterator[Prediction]:
         """Scores films in their order, as they come; one that cannot be read yields why, and the rest go on.
 
         Images are decoded in threads while others are computed. At most a few batches are held at a time,
         however many inputs there are.
 
         Args:
-            inputs: Sources from `inputs.sources`, paths, the bytes of files, or uint8 arrays (height, width) or
+            inputs: Inputs from `inputs.find`, paths, the bytes of files, or uint8 arrays (height, width) or
                 (height, width, 1) of upright films, air dark. Bytes and arrays are named by their position.
             batch_size: Images computed at a time; the last batch is filled up, so that an image's figures do
                 not depend on its neighbours. 1 answers a single image soonest.
         """
-        named = (_source(index, item) for index, item in enumerate(inputs))
+        named = (_named(index, item) for index, item in enumerate(inputs))
         decoded = map_ahead(_decode, named, ahead=_DECODED_AHEAD + batch_size)
         started: deque[tuple[list[_Decoded], Callable[[], Outputs] | None]] = deque()
         while batch := list(islice(decoded, batch_size)):
@@ -94,9 +85,7 @@ class Predictor:
         readable = [decoded.image for decoded in batch if decoded.image is not None]
         if not readable:
             return None
-        films = np.zeros((batch_size, *self.manifest.input["shape"]), dtype=np.uint8)
-        films[: len(readable)] = readable
-        return self._runtime.start(films)
+        return self._runtime.start(batches.filled(np.stack(readable), batch_size))
 
     def _finish(self, batch: list[_Decoded], wait: Callable[[], Outputs] | None) -> Iterator[Prediction]:
         readable = [decoded for decoded in batch if decoded.image is not None]
@@ -107,14 +96,16 @@ class Predictor:
     def _answers(self, batch: list[_Decoded], outputs: Outputs) -> Iterator[Prediction]:
         films = np.stack([decoded.image for decoded in batch if decoded.image is not None])
         reasons = [""] * len(batch)
-        if self._gate is not None:
-            reasons = self._gate.reasons(films, outputs.features[: len(batch)])
-        rows = zip(batch, films, reasons, outputs.probabilities, outputs.activation_maps, strict=False)
-        for decoded, film, reason, probabilities, maps in rows:
+        if self.run.gate is not None:
+            reasons = self.run.gate.reasons(films, outputs.features[: len(batch)])
+        probabilities = self.run.probabilities(outputs.logits)
+        for decoded, film, reason, chances, maps in zip(
+            batch, films, reasons, probabilities, outputs.activation_maps, strict=False
+        ):
             if reason:
                 yield self._refused(decoded, reason)
             else:
-                yield self._accepted(decoded, film[..., 0], probabilities.astype(np.float64), maps)
+                yield self._accepted(decoded, film[..., 0], chances, maps)
 
     def _accepted(
         self,
@@ -123,23 +114,23 @@ class Predictor:
         probabilities: npt.NDArray[np.float64],
         maps: npt.NDArray[np.float32],
     ) -> Prediction:
-        names = self.manifest.class_names
+        names, calibration = self.run.class_names, self.run.calibration
         score, flag, prediction_set = 1.0 - float(probabilities[names.index(NORMAL)]), None, None
-        if self._calibration is not None:
-            flag = bool(self._calibration.flag(np.array([score]))[0])
-            chosen = self._calibration.prediction_sets(probabilities[np.newaxis])[0]
+        if calibration is not None:
+            flag = bool(calibration.flag(np.array([score]))[0])
+            chosen = calibration.prediction_sets(probabilities[np.newaxis])[0]
             prediction_set = tuple(name for name, inside in zip(names, chosen, strict=True) if inside)
         return Prediction(
             file=decoded.name,
             accepted=True,
             reject_reason="",
             probabilities=dict(zip(names, probabilities.tolist(), strict=True)),
-            label=names[int(probabilities.argmax())],
+            predicted=names[int(probabilities.argmax())],
             prediction_set=prediction_set,
             abnormal_score=score,
             flag=flag,
             warnings=(*decoded.warnings, *self.notices),
-            model=self.manifest.name,
+            model=self.run.name,
             version=__version__,
             sop_instance_uid=decoded.sop_instance_uid,
             image=film,
@@ -152,12 +143,12 @@ class Predictor:
             accepted=False,
             reject_reason=reason,
             probabilities={},
-            label="",
+            predicted="",
             prediction_set=None,
             abnormal_score=None,
             flag=None,
             warnings=decoded.warnings,
-            model=self.manifest.name,
+            model=self.run.name,
             version=__version__,
             sop_instance_uid=decoded.sop_instance_uid,
             image=None if decoded.image is None else decoded.image[..., 0],
@@ -165,36 +156,38 @@ class Predictor:
         )
 
 
-def load(run_dir: Path, *, runtime: str | None = None) -> Predictor:
+def load(run: Run | str | os.PathLike[str] | None = None, *, runtime: str | None = None) -> Predictor:
     """Loads a run for scoring.
 
     Args:
-        run_dir: The run folder.
-        runtime: One of `runtimes.RUNTIMES`; see `runtimes.default` when None. Keras runs on one backend a process.
+        run: A run or its folder; the reference model, which comes with the package, when None.
+        runtime: "openvino", or a Keras backend: "jax", "tensorflow" or "torch". When None, OpenVINO where the run is
+            exported to it. Keras runs on one backend a process.
 
     Raises:
         UserError: Where the folder is not a finished run, or the runtime cannot serve it.
     """
-    return Predictor(run_dir, runtime=runtime)
+    opened = run if isinstance(run, Run) else Run.open(None if run is None else Path(run))
+    return Predictor(opened, runtime=runtime)
 
 
-def _source(index: int, item: Input) -> Source:
-    if isinstance(item, Source):
+def _named(index: int, item: AnyInput) -> Input:
+    if isinstance(item, Input):
         return item
     if isinstance(item, (bytes, np.ndarray)):
-        return Source(str(index), item)
-    return Source(os.fspath(item), Path(item))
+        return Input(str(index), item)
+    return Input(os.fspath(item), Path(item))
 
 
-def _decode(source: Source) -> _Decoded:
-    content = source.content
+def _decode(item: Input) -> _Decoded:
+    content = item.content
     if isinstance(content, np.ndarray):
-        return _Decoded(source.name, images.canonical(content.squeeze(-1) if content.ndim == 3 else content))
+        return _Decoded(item.name, images.canonical(content.squeeze(-1) if content.ndim == 3 else content))
     try:
         film = _film(content)
     except images.ImageError as error:
-        return _Decoded(source.name, None, reason=str(error))
-    return _Decoded(source.name, images.canonical(film.pixels), film.warnings, film.sop_instance_uid or "")
+        return _Decoded(item.name, None, reason=str(error))
+    return _Decoded(item.name, images.canonical(film.pixels), film.warnings, film.sop_instance_uid or "")
 
 
 def _film(content: Path | bytes | Callable[[], bytes] | images.Film) -> images.Film:

@@ -3,11 +3,14 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.serving.prediction import Prediction
 
@@ -39,32 +42,41 @@ class Results:
             resume: Go on with what an earlier command wrote, rather than refuse to touch it.
 
         Raises:
-            UserError: Where the file exists and is not to be gone on with, or is of another model or kind.
+            UserError: Where the file exists and is not to be gone on with, is of another model or kind, or another
+                command is writing to it.
         """
         if path.suffix not in SUFFIXES:
             raise UserError(f"--output must end in {', '.join(SUFFIXES)}, received {path}")
         self._path, self._class_names = path, tuple(class_names)
         self._rows = path.with_name(f"{path.name}.partial.jsonl") if path.suffix == ".parquet" else path
-        existing = next((file for file in (path, self._rows) if file.exists()), None)
-        if existing and not resume:
-            raise UserError(f"--output must not exist yet, {existing} does; delete it, or add --resume to go on")
         self.done: set[str] = set()
         self.refused: list[tuple[str, str]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        rebuilt = path.suffix == ".parquet" and path.exists() and not self._rows.exists()
-        if rebuilt:
-            self._rows.write_bytes(b"".join(_json_line(record) for record in _read_parquet(path)))
-        self._rows.touch()
-        self._file = self._rows.open("r+b")
-        try:
-            self._read(model)
-        except UserError:
-            self._file.close()
+        with ExitStack() as opening:
+            opening.enter_context(
+                files.exclusive(
+                    path.with_name(f".{path.name}.lock"),
+                    rule="only one command may write to an --output",
+                    remedy="wait, or name another --output",
+                )
+            )
+            existing = next((file for file in (path, self._rows) if file.exists()), None)
+            if existing and not resume:
+                raise UserError(f"--output must not exist yet, {existing} does; delete it, or add --resume to go on")
+            rebuilt = path.suffix == ".parquet" and path.exists() and not self._rows.exists()
             if rebuilt:
-                self._rows.unlink()
-            raise
-        if self._rows.suffix == ".csv" and not self._file.tell():
-            self._file.write(_csv_line(self._columns))
+                files.write_bytes(self._rows, b"".join(_json_line(record) for record in _read_parquet(path)))
+            self._rows.touch()
+            self._file = opening.enter_context(self._rows.open("r+b"))
+            try:
+                self._read(model)
+            except UserError:
+                if rebuilt:
+                    self._rows.unlink()
+                raise
+            if self._rows.suffix == ".csv" and not self._file.tell():
+                self._file.write(_csv_line(self._columns))
+            self._opened = opening.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -72,16 +84,12 @@ class Results:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
-        if kind is None and self._rows != self._path:
-            _write_parquet(self._path, self._rows, self._class_names)
-            self._rows.unlink()
-
-    def add(self, prediction: Prediction) -> None:
-        """Writes one row."""
-        self._file.write(self._encode(prediction.record()))
-        self._file.flush()
-        self._note(prediction.file, prediction.reject_reason, accepted=prediction.accepted)
+        with self._opened:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            if kind is None and self._rows != self._path:
+                _write_parquet(self._path, self._rows, self._class_names)
+                self._rows.unlink()
 
     @property
     def _columns(self) -> list[str]:
@@ -170,12 +178,10 @@ def _write_parquet(path: Path, rows: Path, class_names: Sequence[str]) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     schema = parquet_schema(class_names)
-    temporary = path.with_name(path.name + ".partial")
-    with rows.open("rb") as file, pq.ParquetWriter(temporary, schema) as writer:
+    with rows.open("rb") as file, files.replacing(path) as written, pq.ParquetWriter(written, schema) as writer:
         while lines := file.readlines(PARQUET_ROWS * 512):
             records = [flat(json.loads(line), class_names) for line in lines]
             writer.write_table(pa.Table.from_pylist(records, schema=schema))
-    temporary.replace(path)
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,9 +1,9 @@
-"""What computes: OpenVINO on a run's export, without Keras, or Keras itself on the run's model."""
+"""Runtimes: OpenVINO on a run's export, without Keras, or Keras on the run's model."""
 
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -13,11 +13,12 @@ import numpy.typing as npt
 from cxr_keras3.backend import selection
 from cxr_keras3.backend.selection import RUNTIMES
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run import artifact
-from cxr_keras3.serving import parity
+from cxr_keras3.run.folder import Run
+from cxr_keras3.run.manifest import INPUT_CONTRACT
+from cxr_keras3.run.parity import Parity
 from cxr_keras3.serving.outputs import NAMES, Outputs
 
-Precision = Literal["float32", "bfloat16"]
+InferencePrecision = Literal["float32", "bfloat16"]
 OPENVINO_MODEL = "model.xml"
 BATCH_SIZE = 16
 """Images computed at a time; a runtime compiles each size anew."""
@@ -46,16 +47,9 @@ class Runtime(Protocol):
         ...
 
 
-def export_folder(run_dir: Path, format_name: str) -> Path:
-    """Where a run's export of a format is, or would be."""
-    return run_dir / "export" / format_name
-
-
-def default(run_dir: Path) -> str:
+def default(run: Run) -> str:
     """OpenVINO where the run has been exported to it, else the Keras backend of the environment, else JAX."""
-    if export_folder(run_dir, "openvino").is_dir():
-        return "openvino"
-    return os.environ.get("KERAS_BACKEND", "jax")
+    return "openvino" if run.export_folder("openvino").is_dir() else os.environ.get("KERAS_BACKEND", "jax")
 
 
 def import_openvino() -> Any:  # noqa: ANN401 -- OpenVINO ships no types
@@ -72,17 +66,16 @@ def processor_has_bfloat16() -> bool:
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def choose_precision(folder: Path) -> Precision:
+def choose_precision(parity: Parity) -> InferencePrecision:
     """Bfloat16 where the processor has it and the export's own figures allow it, else float32."""
-    bfloat16 = parity.load(folder).bfloat16
-    allowed = bfloat16 is not None and bfloat16.decides_alike
+    allowed = parity.bfloat16 is not None and parity.bfloat16.decides_alike
     return "bfloat16" if allowed and processor_has_bfloat16() else "float32"
 
 
 class OpenVINORuntime:
     """Runs an export to OpenVINO on the processor's cores."""
 
-    def __init__(self, folder: Path, precision: Precision) -> None:
+    def __init__(self, folder: Path, precision: InferencePrecision) -> None:
         self.description = f"OpenVINO in {precision}"
         openvino = import_openvino()
         # OpenVINO 2026 makes its table of types when it is first asked, and two threads that ask at once wait for
@@ -124,7 +117,7 @@ class OpenVINORuntime:
         with self._lock:
             if batch_size not in self._compiled:
                 model = self._core.read_model(self._path)
-                model.reshape([batch_size, *artifact.INPUT_CONTRACT["shape"]])
+                model.reshape([batch_size, *INPUT_CONTRACT["shape"]])
                 settings = {
                     "INFERENCE_PRECISION_HINT": self._precision,
                     "PERFORMANCE_HINT": "LATENCY" if batch_size == 1 else "THROUGHPUT",
@@ -134,16 +127,19 @@ class OpenVINORuntime:
             return self._idle[batch_size]
 
 
-class KerasRuntime:
-    """Runs the run's own model on the current Keras backend."""
+class FunctionRuntime:
+    """Runs a function, one batch at a time."""
 
-    def __init__(self, run_dir: Path, *, backend: str, temperature: float) -> None:
-        selection.select(backend)
-        from cxr_keras3.serving import graph  # noqa: PLC0415 -- imports Keras
+    def __init__(self, compute: Callable[[Images], Mapping[str, Any]], description: str) -> None:
+        """Wraps a function.
 
-        self.description = f"Keras on {backend} (the export to OpenVINO starts and scores faster)"
+        Args:
+            compute: Takes uint8 (B, 299, 299, 1); gives arrays or tensors by the names that graphs use.
+            description: What computes, in words.
+        """
+        self.description = description
+        self._compute = compute
         self._lock = threading.Lock()
-        self._model = graph.build(artifact.load_model(run_dir), temperature=temperature)
 
     def in_flight(self, batch_size: int) -> int:  # noqa: ARG002 -- the same for all
         """See `Runtime.in_flight`."""
@@ -152,36 +148,39 @@ class KerasRuntime:
     def start(self, images: Images) -> Callable[[], Outputs]:
         """See `Runtime.start`."""
         with self._lock:
-            outputs = self._model.predict_on_batch(images)
-        found = Outputs.named(outputs)
+            found = Outputs.named(self._compute(images))
         return lambda: found
 
 
-def load(run_dir: Path, name: str, *, temperature: float, precision: Precision | None = None) -> Runtime:
+def _load_keras(run: Run, backend: str) -> FunctionRuntime:
+    """Keras on the run's own model."""
+    selection.select(backend)
+    from cxr_keras3.serving import graph  # noqa: PLC0415 -- imports Keras
+
+    description = f"Keras on {backend} (the export to OpenVINO starts and scores faster)"
+    return FunctionRuntime(graph.build(run.load_model(), temperature=run.temperature).predict_on_batch, description)
+
+
+def load(run: Run, name: str | None = None, *, precision: InferencePrecision | None = None) -> Runtime:
     """Loads a run's runtime.
 
     Args:
-        run_dir: The run folder.
-        name: One of `RUNTIMES`.
-        temperature: The run's, see `cxr_keras3.run.calibration`; 1 where uncalibrated.
+        run: The run.
+        name: One of `RUNTIMES`; see `default` when None. Keras runs on one backend a process.
         precision: What OpenVINO computes in; see `choose_precision` when None.
 
     Raises:
-        UserError: Where the runtime is unknown or not installed, or the run has no such export, or one of
-            another temperature.
+        UserError: Where the runtime is unknown or not installed, or the run lacks the files it needs.
     """
+    name = name or default(run)
     if name not in RUNTIMES:
         raise UserError(f"the runtime must be one of {', '.join(RUNTIMES)}, received {name!r}")
     if name != "openvino":
-        return KerasRuntime(run_dir, backend=name, temperature=temperature)
-    folder = export_folder(run_dir, name)
-    remedy = f"run python -m cxr_keras3.export {run_dir} --format openvino"
-    if not folder.is_dir():
-        raise UserError(f"the runtime openvino needs a run exported to OpenVINO, {run_dir} is not; {remedy}")
-    exported = parity.load(folder).temperature
-    if not np.isclose(exported, temperature, rtol=1e-6):
+        return _load_keras(run, name)
+    parity = run.parity(name)
+    if parity is None:
         raise UserError(
-            f"the export in {folder} must have the run's calibration, its temperature is {exported:.4f} and "
-            f"the run's {temperature:.4f}; {remedy}"
+            f"the runtime openvino needs a run exported to OpenVINO, {run.folder} is not; "
+            f"run python -m cxr_keras3.export {run.folder} --format openvino"
         )
-    return OpenVINORuntime(folder, precision or choose_precision(folder))
+    return OpenVINORuntime(run.export_folder(name), precision or choose_precision(parity))

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from cxr_keras3 import images
+from cxr_keras3.images import decoding
 from tests.image_files import encoded, mutate, picture, valid_files
 
 GREY = picture()
@@ -228,7 +229,7 @@ def test_thumbnails_are_refused() -> None:
 def test_big_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "film.png"
     path.write_bytes(encoded(GREY, "PNG") + bytes(5000))
-    monkeypatch.setattr(images, "MAX_FILE_BYTES", 4096)
+    monkeypatch.setattr(decoding, "MAX_FILE_BYTES", 4096)
     for source in (path, path.read_bytes()):
         with pytest.raises(images.ImageError, match="MiB"):
             images.decode(source)

@@ -1,0 +1,287 @@
+"""The run folder: what training leaves behind and every other command starts from.
+
+    runs/<name>/  model.keras  manifest.json  settings.json  history.csv  calibration.json  gate.npz  README.md
+                  evaluation/{…}  export/{…}
+
+`Run` reads a finished one. Training fills the folder under the names below.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from cxr_keras3.base import files, records
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.run import calibration as calibrations
+from cxr_keras3.run import gate as gates
+from cxr_keras3.run import manifest as manifests
+from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.gate import Gate
+from cxr_keras3.run.manifest import Manifest
+from cxr_keras3.run.parity import PARITY, Parity
+from cxr_keras3.run.parity import SCHEMA_VERSION as PARITY_SCHEMA_VERSION
+
+if TYPE_CHECKING:  # reading a run must import neither Keras nor TensorFlow
+    import keras
+
+    from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+MANIFEST, MODEL, HISTORY = "manifest.json", "model.keras", "history.csv"
+SETTINGS, LOCK = "settings.json", "lock"
+CALIBRATION, MODEL_CARD, GATE, EXPORTS = "calibration.json", "README.md", "gate.npz", "export"
+EVALUATION = "evaluation"
+METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.csv", "report.html"  # in EVALUATION
+RUNS = Path("runs")
+REFERENCE = Path(__file__).parents[1] / "reference"
+"""The run that comes with the package, trained on real films: what answers where no other is named."""
+_DECIDING = (MANIFEST, CALIBRATION, GATE)
+
+
+class Run:
+    """A finished run. Files are read and checked when they are first asked for, and once.
+
+    Attributes:
+        folder: The run folder.
+        manifest: What the model is.
+    """
+
+    def __init__(self, folder: Path, found: Manifest) -> None:
+        self.folder = folder
+        self.manifest = found
+        self._parities: dict[str, Parity] = {}
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> Self:
+        """Opens a run folder.
+
+        Args:
+            folder: The folder; the reference model's when None.
+
+        Raises:
+            UserError: Where it is not a finished run that this version understands.
+        """
+        folder = REFERENCE if folder is None else folder
+        path = folder / MANIFEST
+        if not path.is_file():
+            raise UserError(
+                f"a run folder must hold {MANIFEST}, {folder} does not; pass a folder that training finished"
+            )
+        return cls(folder, manifests.read(path))
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.manifest.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the logits."""
+        return self.manifest.class_names
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it is the model that comes with the package, however its folder is spelled."""
+        return self.folder.resolve() == REFERENCE.resolve()
+
+    @property
+    def results_folder(self) -> Path:
+        """Where commands put what they find out: the run's folder.
+
+        That of the reference model belongs to the installation; what is found out about it goes to `runs/reference`.
+        """
+        return RUNS / REFERENCE.name if self.is_reference else self.folder
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """Temperature, flag and prediction sets; None where the run has none.
+
+        Raises:
+            UserError: Where the file is damaged or of other classes.
+        """
+        path = self.folder / CALIBRATION
+        if not path.exists():
+            return None
+        found = calibrations.read(path)
+        if found.class_names != self.class_names:
+            raise UserError(f"{path} must be of the classes {', '.join(self.class_names)}; delete it")
+        return found
+
+    @property
+    def required_calibration(self) -> Calibration:
+        """The calibration of a run that must have one.
+
+        Raises:
+            UserError: Where it has none.
+        """
+        if self.calibration is None:
+            raise UserError(
+                f"a calibrated run must hold {CALIBRATION}, {self.folder} does not; run python -m cxr_keras3.evaluate "
+                f"{self.folder}"
+            )
+        return self.calibration
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by; 1 where the run is not calibrated."""
+        return self.calibration.temperature if self.calibration else 1.0
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Probabilities, float64 (N, classes), of logits of the same shape; calibrated where the run is."""
+        return calibrations.probabilities(logits, temperature=self.temperature)
+
+    def write_calibration(self, fitted: Calibration) -> None:
+        """Replaces the run's calibration."""
+        records.write(self.folder / CALIBRATION, fitted)
+        self.__dict__["calibration"] = fitted
+
+    @cached_property
+    def gate(self) -> Gate | None:
+        """What is taken for an upright frontal chest film; None where the run has no gate."""
+        path = self.folder / GATE
+        return gates.read(path) if path.exists() else None
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Any] | None:
+        """What its evaluation on the test split found; None where it was never evaluated."""
+        path = self.folder / EVALUATION / METRICS
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def export_folder(self, format_name: str) -> Path:
+        """Where the export to a format is, or would be."""
+        return self.folder / EXPORTS / format_name
+
+    def parity(self, format_name: str) -> Parity | None:
+        """How near the export to a format comes to the model; None where there is no such export.
+
+        Raises:
+            UserError: Where its record is damaged, or of a version whose graphs gave no logits.
+        """
+        folder = self.export_folder(format_name)
+        if not folder.is_dir():
+            return None
+        if format_name not in self._parities:
+            remedy = f"make it again: python -m cxr_keras3.export {self.folder} --format {format_name}"
+            self._parities[format_name] = records.read(
+                folder / PARITY, Parity, version=PARITY_SCHEMA_VERSION, remedy=remedy
+            )
+        return self._parities[format_name]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of SHA-256 over what decides its answers: manifest, calibration and gate.
+
+        The manifest holds the time of training. An export, or an upgrade of this package, does not change it.
+        """
+        digest = hashlib.sha256()
+        for name in _DECIDING:
+            path = self.folder / name
+            digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
+        return digest.hexdigest()[:16]
+
+    def load_model(self) -> "keras.Model":
+        """Loads the model on the current Keras backend.
+
+        Raises:
+            UserError: Where the file is missing, damaged, or does not fit the manifest.
+        """
+        import keras  # noqa: PLC0415 -- see above
+
+        from cxr_keras3.model import backbones  # noqa: PLC0415 -- imports Keras
+
+        path = self.folder / MODEL
+        backbones.import_provider(self.manifest.config["backbone"])
+        try:
+            model = keras.models.load_model(path, compile=False)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} cannot be loaded ({error}); restore it or train again") from error
+        expected = ((None, *self.manifest.input["shape"]), (None, len(self.class_names)))
+        if (model.input_shape, model.output_shape) != expected:
+            raise UserError(f"{path} must map {expected}, it maps {model.input_shape, model.output_shape}")
+        return model
+
+    def require_trained_on(self, builder: "Builder") -> None:
+        """Refuses a dataset of other files, some of whose held-out images the model may have been trained on.
+
+        Raises:
+            UserError: Where it is one.
+        """
+        if builder.info.metadata["listing_fingerprint"] != self.manifest.data["listing_fingerprint"]:
+            raise UserError(
+                f"the dataset must be the one that the run {self.name} was trained on, {builder.data_path} was built "
+                "from other files, some of which it may have learnt from; pass the --data-dir used in training"
+            )
+
+    def require_whole_images(self) -> None:
+        """Refuses to show a model of lungs alone a film, which comes without a mask.
+
+        Raises:
+            UserError: Where the run was trained on a region.
+        """
+        region = self.manifest.region
+        if region != "full":
+            raise UserError(
+                f"the run {self.name} was trained with --region {region}, which needs lung masks and files carry none; "
+                "evaluate it on the dataset, or use a run trained on full images"
+            )
+
+
+def require_unfinished(folder: Path) -> None:
+    """Refuses to train into a folder that holds a finished run.
+
+    Raises:
+        UserError: Where it does.
+    """
+    if (folder / MANIFEST).exists():
+        raise UserError(f"--run-dir must not hold a finished run, {folder} does; name another or delete it")
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether nothing is left to do for a training command: the run is trained, evaluated and ready to serve.
+
+    An evaluation writes its metrics last of all its files. A run on a region cannot be served, and needs no gate.
+    """
+    if not ((folder / MANIFEST).exists() and (folder / EVALUATION / METRICS).exists()):
+        return False
+    return (folder / GATE).exists() or Run.open(folder).manifest.region != "full"
+
+
+@contextmanager
+def claimed(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Holds a run folder for one training, and sees to it that a continued one has the settings it began with.
+
+    Args:
+        folder: Made where missing.
+        settings: What decides the outcome, as JSON can hold it; written at the first time.
+
+    Raises:
+        UserError: Where another command holds the folder, or the folder's training began with other settings.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rule = "only one command may train in a run folder"
+    with files.exclusive(folder / LOCK, rule=rule, remedy="wait, or name another --run-dir"):
+        begun = folder / SETTINGS
+        if begun.exists():
+            _require_same_settings(json.loads(begun.read_text(encoding="utf-8")), settings, folder)
+        else:
+            files.write_json(begun, settings)
+        yield
+
+
+def _require_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    now = json.loads(json.dumps(now))  # as it would come back
+    changed = [
+        f"{key} {before.get(key)!r} then, {now.get(key)!r} now"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise UserError(
+            f"a continued training must have the settings it began with, {folder} has others: {'; '.join(changed)}; "
+            "give the same, or name another --run-dir"
+        )
