@@ -1,8 +1,27 @@
 """Transfer learning on the COVID-19 Radiography Database with Keras 3.
 
-Importing this package imports nothing else: Keras reads `KERAS_BACKEND` once, when it is
-first imported, so each command parses its arguments, calls `cxr_keras3.backend.selection.select`,
-and only then imports the modules that need Keras.
+>>> from cxr_keras3 import load
+>>> predictor = load()  # the reference model, which comes with the package; or load("runs/mine")
+>>> predictor.run.class_names
+('COVID', 'Lung_Opacity', 'Normal', 'Viral Pneumonia')
+
+Importing this package imports nothing else, and `load` is looked up when it is asked for: Keras reads `KERAS_BACKEND` once,
+when it is first imported, so each command parses its arguments, selects the backend, and only then imports Keras.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cxr_keras3.serving import load
+
+__all__ = ["__version__", "load"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    """Finds `load`, and imports what it needs only then (PEP 562)."""
+    if name == "load":
+        from cxr_keras3.serving import load  # noqa: PLC0415 -- see above
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

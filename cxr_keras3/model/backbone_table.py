@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from cxr_keras3.base.errors import UserError
 
 Provider = Literal["keras_cv", "keras.applications", "keras_hub"]
@@ -51,7 +49,8 @@ class Backbone:
     @property
     def patch(self) -> int:
         """Height and width in pixels of a transformer's patches."""
-        return int(np.max(self.arguments["patch_size"]))  # KerasHub's ViT states both, its DINOv2 one
+        patch = self.arguments["patch_size"]  # KerasHub's ViT states both sides, its DINOv2 one
+        return max(patch) if isinstance(patch, tuple) else int(patch)
 
     @property
     def input_range(self) -> str:

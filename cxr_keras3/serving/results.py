@@ -45,8 +45,7 @@ class Results:
             UserError: Where the file exists and is not to be gone on with, is of another model or kind, or another
                 command is writing to it.
         """
-        if path.suffix not in SUFFIXES:
-            raise UserError(f"--output must end in {', '.join(SUFFIXES)}, received {path}")
+        require_suffix(path)
         self._path, self._class_names = path, tuple(class_names)
         self._rows = path.with_name(f"{path.name}.partial.jsonl") if path.suffix == ".parquet" else path
         self.done: set[str] = set()
@@ -138,6 +137,16 @@ class Results:
         if values == self._columns:
             return None
         return dict(zip(self._columns, values, strict=True))
+
+
+def require_suffix(path: Path) -> None:
+    """Refuses a file whose ending stands for no table that can be written.
+
+    Raises:
+        UserError: Where it is none of `SUFFIXES`.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"--output must end in {', '.join(SUFFIXES)}, received {path}")
 
 
 def flat(record: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any]:

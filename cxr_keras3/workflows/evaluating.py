@@ -1,0 +1,85 @@
+"""Evaluating a run on a split or on anybody's images, and comparing two runs."""
+
+from pathlib import Path
+
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
+from cxr_keras3.evaluation import comparison, describe, evaluate, external
+from cxr_keras3.report.texts import figure_text
+from cxr_keras3.run.folder import EVALUATION, REFERENCE, REPORT, Run
+from cxr_keras3.training import data
+from tfds_cxr import reading
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+
+def evaluate_split(
+    run: Run, *, split: str, sensitivity: float | None, data_dir: Path | None, output: Path | None, runtime: str | None
+) -> None:
+    """Evaluates a run on a split of the dataset it was trained on, and says what was found.
+
+    Raises:
+        UserError: Where the dataset is another, or the reference model's calibration would be written anew.
+    """
+    if sensitivity is not None and run.is_reference:
+        raise UserError(
+            "--sensitivity writes a run's calibration anew, and that of the reference model belongs to the "
+            f"installation; copy {REFERENCE} and pass the copy"
+        )
+    output = output or run.results_folder / (EVALUATION if split == "test" else split)
+    builder = _dataset_of([run], data_dir)
+    metrics = evaluate(run, builder, split=split, output_dir=output, sensitivity=sensitivity, runtime=runtime)
+    progress.say(describe(metrics))
+    for reason in metrics.audit.reasons:
+        progress.say(f"{reason.level}: {reason.text}")
+    progress.say(f"report: {output / REPORT}")
+
+
+def evaluate_external(
+    run: Run, *, images: Path | None, labels: Path | None, output: Path | None, runtime: str | None
+) -> int:
+    """Evaluates a run on images from elsewhere; returns the exit code, which tells whether all could be read.
+
+    Args:
+        run: The run.
+        images: A folder for each class; None where `labels` is given.
+        labels: A CSV file with the columns path and label.
+        output: Folder for the results; a folder in the run's when None.
+        runtime: See `cxr_keras3.serving.runtimes.load`.
+    """
+    run.require_whole_images()
+    if images is not None:
+        source, labelled = images, external.from_folder(images, run.class_names)
+    elif labels is not None:
+        source, labelled = labels, external.from_table(labels, run.class_names)
+    else:
+        raise TypeError("images or labels must be given")
+    output = output or run.results_folder / f"external-{source.stem}"
+    found = external.evaluate(run, labelled, output_dir=output, runtime=runtime)
+    progress.say(f"{found.images} images: accuracy {figure_text(found.accuracy)}")
+    for row in found.unreadable:
+        progress.say(f"not read: {row.file}: {row.reason}")
+    progress.say(f"report: {output / REPORT}")
+    return SOME_FILES_REFUSED_EXIT_CODE if found.unreadable else 0
+
+
+def compare(
+    first: Run, second: Run, *, split: str, data_dir: Path | None, output: Path | None, runtime: str | None
+) -> None:
+    """Compares two runs on a split of the dataset they were trained on, and says what was found."""
+    output = output or first.results_folder / EVALUATION / f"against-{second.folder.name}"
+    builder = _dataset_of([first, second], data_dir)
+    examples = data.load(builder, split, region=first.manifest.region)
+    found = comparison.compare((first, second), examples, split=split, output_dir=output, runtime=runtime)
+    gain = found.difference.accuracy
+    progress.say(
+        f"accuracy of {found.runs[1]} less that of {found.runs[0]}: {gain.value:+.3f} ({gain.low:+.3f} to "
+        f"{gain.high:+.3f}); McNemar p = {found.mcnemar.p_value:.3g}"
+    )
+    progress.say(f"comparison: {output / comparison.COMPARISON_PAGE}")
+
+
+def _dataset_of(runs: list[Run], data_dir: Path | None) -> Builder:
+    builder = reading.find(data_dir)
+    for run in runs:
+        run.require_trained_on(builder)
+    return builder
