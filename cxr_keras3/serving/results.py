@@ -90,6 +90,12 @@ class Results:
                 _write_parquet(self._path, self._rows, self._class_names)
                 self._rows.unlink()
 
+    def add(self, prediction: Prediction) -> None:
+        """Writes one row."""
+        self._file.write(self._encode(prediction.record()))
+        self._file.flush()
+        self._note(prediction.file, prediction.reject_reason, accepted=prediction.accepted)
+
     @property
     def _columns(self) -> list[str]:
         names = list(Prediction.columns())
