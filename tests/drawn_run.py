@@ -1,7 +1,6 @@
 """A run folder with a small OpenVINO graph in place of a trained one: known truth, and no Keras."""
 
 import csv
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr_keras3.run import artifact, calibration, gate
-from cxr_keras3.serving import parity, runtimes
-from demo import quality
+from cxr_keras3.base import records
+from cxr_keras3.run import calibration, gate
+from cxr_keras3.run.folder import CALIBRATION, EVALUATION, EXPORTS, GATE, MANIFEST, METRICS, MODEL_CARD, Run
+from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest
+from cxr_keras3.run.parity import PARITY, Agreement, Parity
+from cxr_keras3.serving import runtimes
+from cxr_keras3.statistics.metrics import HEADLINES
 from tfds_cxr.labels import LABELS
 
 WEIGHTS = np.array([[3.0, 1.0, -2.0, 0.5]], dtype=np.float32)  # one feature to four logits
-EQUAL = parity.Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+EQUAL = Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def expected_probabilities(pixels: np.ndarray, *, temperature: float) -> np.ndarray:
@@ -26,27 +29,27 @@ def expected_probabilities(pixels: np.ndarray, *, temperature: float) -> np.ndar
 
 def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = False) -> Path:
     """Writes manifest, export and, where a temperature is given, calibration."""
-    export = runtimes.export_folder(folder, "openvino")
+    export = folder / EXPORTS / "openvino"
     export.mkdir(parents=True)
     _write_graph(export / runtimes.OPENVINO_MODEL, temperature or 1.0)
-    parity.save(parity.Parity(1, "openvino", 8, "drawn", temperature or 1.0, "any", EQUAL, None), export)
-    manifest = artifact.Manifest(
-        schema_version=artifact.SCHEMA_VERSION,
+    records.write(export / PARITY, Parity(2, "openvino", 8, "drawn", temperature or 1.0, "any", EQUAL, None))
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
         name=folder.name,
         created="2026-01-01T00:00:00+00:00",
         class_names=LABELS,
-        input=artifact.INPUT_CONTRACT,
+        input=INPUT_CONTRACT,
         backend="jax",
         config={"backbone": "mobilenet_025"},
-        data={"synthetic": synthetic},
+        data={"synthetic": synthetic, "listing_fingerprint": "drawn"},
         validation={},
         packages={},
     )
-    (folder / artifact.MANIFEST).write_text(json.dumps(dataclasses.asdict(manifest)))
+    records.write(folder / MANIFEST, manifest)
     if temperature is not None:
         thresholds = dict.fromkeys(calibration.COVERAGES, (0.9,) * len(LABELS))
         fitted = calibration.Calibration(1, temperature, 0.95, 0.5, thresholds, LABELS, "validation", 100)
-        calibration.save(fitted, folder / artifact.CALIBRATION)
+        records.write(folder / CALIBRATION, fitted)
     return folder
 
 
@@ -59,9 +62,10 @@ def _write_graph(path: Path, temperature: float) -> None:
     pooled = ops.avg_pool(ops.transpose(grey, [0, 3, 1, 2]), [149, 149], [0, 0], [0, 0], [149, 149], False)
     cells = ops.transpose(pooled, [0, 2, 3, 1])  # (B, 2, 2, 1)
     maps = ops.matmul(cells, ops.constant(WEIGHTS), False, False)
-    logits = ops.divide(ops.reduce_mean(maps, [1, 2]), np.float32(temperature))
+    logits = ops.reduce_mean(maps, [1, 2])
     outputs = {
-        "probabilities": ops.softmax(logits, 1),
+        "logits": logits,
+        "probabilities": ops.softmax(ops.divide(logits, np.float32(temperature)), 1),
         "activation_maps": maps,
         "features": ops.reshape(cells, [0, 4], True),
     }
@@ -86,15 +90,15 @@ def write_films(folder: Path, count: int) -> list[Path]:
 
 def write_evaluation(folder: Path, *, verdict: str = "WARN", synthetic: bool = False) -> dict[str, Any]:
     """Writes an evaluation with known figures beside a drawn run: 100 films, 90 of which it gets right."""
-    evaluation = folder / artifact.EVALUATION
+    evaluation = folder / EVALUATION
     evaluation.mkdir()
     labels = np.repeat(np.arange(4), 25)
     probabilities = np.full((100, 4), 0.1) + 0.6 * np.eye(4)[(labels + (np.arange(100) % 10 == 0)) % 4]
     answers = probabilities.argmax(axis=1)
     matrix = [[int(((labels == row) & (answers == column)).sum()) for column in range(4)] for row in range(4)]
-    headlines = dict.fromkeys((*quality.HEADLINES, "macro_f1", "brier", "log_loss"), figure(0.9))
+    headlines = dict.fromkeys(HEADLINES, figure(0.9))
     results = {
-        "schema_version": artifact.METRICS_SCHEMA_VERSION,
+        "schema_version": 3,
         "run": folder.name,
         "split": "test",
         "images": 100,
@@ -123,14 +127,14 @@ def write_evaluation(folder: Path, *, verdict: str = "WARN", synthetic: bool = F
         "floors": {"thumbnail": figure(0.7), "border_only": figure(0.6)},
         "audit": {"verdict": verdict, "reasons": [{"level": "WARN", "rule": "confounded", "text": "a <reason>"}]},
     }
-    (evaluation / artifact.METRICS).write_text(json.dumps(results))
+    (evaluation / METRICS).write_text(json.dumps(results))
     with (evaluation / "predictions.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image_id", "label", *LABELS])
         for index, row in enumerate(probabilities):
             writer.writerow([index, LABELS[labels[index]], *(f"{value:.6f}" for value in row)])
     (evaluation / "report.html").write_text("<p>the report")
-    (folder / artifact.MODEL_CARD).write_text("---\nlicense: other\n---\n\n# The model card\n")
+    (folder / MODEL_CARD).write_text("---\nlicense: other\n---\n\n# The model card\n")
     return results
 
 
@@ -140,6 +144,6 @@ def figure(value: float) -> dict[str, float]:
 
 def write_gate(folder: Path, films: np.ndarray) -> None:
     """Fits the gate of a drawn run to films, uint8 (N, 299, 299, 1)."""
-    runtime = runtimes.load(folder, "openvino", temperature=2.0)
+    runtime = runtimes.load(Run.open(folder), "openvino")
     features = runtime.start(films)().features
-    gate.save(gate.fit(features, features, images_train=films), folder / artifact.GATE)
+    gate.save(gate.fit(features, features, images_train=films), folder / GATE)

@@ -8,11 +8,10 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import filelock
 
-from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 
 
@@ -62,10 +61,8 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- whatever JS
 def exclusive(path: Path, *, rule: str, remedy: str, waits: bool = False) -> Iterator[None]:
     """Holds a lock for the time of the block; the system gives it free however the process ends.
 
-    Who holds it, by process and machine, stands in a file beside it, `<path>.holder`.
-
     Args:
-        path: The lock's file; its folder must exist. It stays there, empty.
+        path: The lock's file, which says who holds it and stays there, empty; its folder must exist.
         rule: What only one process may do, for the error: "only one command may train in a run folder".
         remedy: What to do instead.
         waits: Wait for whoever holds it, and say so, rather than raise.
@@ -73,29 +70,39 @@ def exclusive(path: Path, *, rule: str, remedy: str, waits: bool = False) -> Ite
     Raises:
         UserError: Where another process holds it.
     """
-    holder = path.with_name(f"{path.name}.holder")
-    lock = filelock.FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        who = f"{_read_holder(holder)} does in {path.parent}"
-        if not waits:
-            raise UserError(f"{rule}, {who}; {remedy}") from error
-        progress.say(f"{rule}, {who}; waiting for it")
-        lock.acquire()
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+    with path.open("a+b") as file:
+        if not filelock.lock_descriptor(file.fileno(), blocking=False):
+            file.seek(0)
+            who = f"{file.read(200).decode(errors='replace') or 'another process'} does in {path.parent}"
+            if not waits:
+                raise UserError(f"{rule}, {who}; {remedy}")
+            from cxr_keras3.base import progress  # noqa: PLC0415 -- takes a tenth of a second that most users save
+
+            progress.say(f"{rule}, {who}; waiting for it")
+            filelock.lock_descriptor(file.fileno())
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
 
 
-def _read_holder(holder: Path) -> str:
-    try:
-        return holder.read_text(encoding="utf-8")[:200] or "another process"
-    except OSError:  # it has just taken the lock, or is about to give it free
-        return "another process"
+def claim(file: BinaryIO, *, rule: str, remedy: str) -> None:
+    """Locks an open file against other processes for as long as it is open.
+
+    Args:
+        file: Open for writing.
+        rule: What only one process may do, for the error.
+        remedy: What to do instead.
+
+    Raises:
+        UserError: Where another process holds the file, or has just deleted it.
+    """
+    taken = filelock.lock_descriptor(file.fileno(), blocking=False)
+    if not taken or os.fstat(file.fileno()).st_nlink == 0:
+        raise UserError(f"{rule}, another does to {file.name}; {remedy}")
 
 
 def _sync(written: Path) -> None:

@@ -51,22 +51,20 @@ class Results:
         self.done: set[str] = set()
         self.refused: list[tuple[str, str]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
+        existing = next((file for file in (path, self._rows) if file.exists()), None)
+        if existing and not resume:
+            raise UserError(f"--output must not exist yet, {existing} does; delete it, or add --resume to go on")
+        rebuilt = path.suffix == ".parquet" and path.exists() and not self._rows.exists()
+        if rebuilt:
+            files.write_bytes(self._rows, b"".join(_json_line(record) for record in _read_parquet(path)))
+        self._rows.touch()
         with ExitStack() as opening:
-            opening.enter_context(
-                files.exclusive(
-                    path.with_name(f".{path.name}.lock"),
-                    rule="only one command may write to an --output",
-                    remedy="wait, or name another --output",
-                )
-            )
-            existing = next((file for file in (path, self._rows) if file.exists()), None)
-            if existing and not resume:
-                raise UserError(f"--output must not exist yet, {existing} does; delete it, or add --resume to go on")
-            rebuilt = path.suffix == ".parquet" and path.exists() and not self._rows.exists()
-            if rebuilt:
-                files.write_bytes(self._rows, b"".join(_json_line(record) for record in _read_parquet(path)))
-            self._rows.touch()
             self._file = opening.enter_context(self._rows.open("r+b"))
+            files.claim(
+                self._file,
+                rule="only one command may write to an --output",
+                remedy="wait, or name another --output",
+            )
             try:
                 self._read(model)
             except UserError:

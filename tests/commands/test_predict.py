@@ -65,7 +65,16 @@ def test_files_folders_and_archives_in_one_table(run: Path, films: list[Path], t
     with Image.open(pictures[0]) as picture:
         assert (picture.mode, picture.size) == ("RGB", (299, 299))
     assert set(found[0]) == {
-        *("file", "accepted", "reject_reason", "probabilities", "label", "prediction_set", "abnormal_score", "flag"),
+        *(
+            "file",
+            "accepted",
+            "reject_reason",
+            "probabilities",
+            "predicted",
+            "prediction_set",
+            "abnormal_score",
+            "flag",
+        ),
         *("warnings", "model", "version", "sop_instance_uid"),
     }
 
@@ -105,6 +114,24 @@ def test_killed_and_resumed_it_writes_the_same(run: Path, films: list[Path], tmp
     assert resumed.returncode == 0, resumed.stderr
     assert cut.read_bytes() == whole.read_bytes()
     assert "scored: 400 of 400" in resumed.stderr
+
+
+def test_two_that_resume_one_output_do_not_mix_their_rows(run: Path, films: list[Path], tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for index in range(300):
+        (many / f"{index:03d}.png").symlink_to(films[index % len(films)])
+    output = tmp_path / "results.csv"
+    command = [sys.executable, *PREDICT, "--model", run, many, "--output", output, "--resume"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [each.communicate()[1] for each in both]
+    assert sorted(each.returncode for each in both) in ([0, 2], [0, 0])  # the later may find all done
+    for each, text in zip(both, said, strict=True):
+        assert each.returncode == 0 or "only one command may write" in text
+    with output.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert sorted(row["file"] for row in found) == sorted(str(path) for path in many.iterdir())
+    assert all(sum(float(row[name]) for name in LABELS) == pytest.approx(1.0) for row in found)
 
 
 def test_an_empty_list_is_said_to_be(run: Path) -> None:

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 
 from cxr_keras3 import export, serving
-from cxr_keras3.run import artifact
-from cxr_keras3.serving import parity, runtimes
+from cxr_keras3.run.folder import CALIBRATION, GATE, Run
 from tests.commands.test_commands import assert_one_clear_line
 
 FAIL = """
 import sys
 from pathlib import Path
 from cxr_keras3 import export
-from cxr_keras3.serving import parity
+from cxr_keras3.run import parity
 parity.MAX_DIFFERENCE = -1.0
 sys.exit(export.main(sys.argv[1:]))
 """
@@ -25,17 +24,11 @@ sys.exit(export.main(sys.argv[1:]))
 @pytest.fixture(scope="module")
 def finished(run_dir: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny run, calibrated and finished as training finishes one."""
-    from cxr_keras3.run import calibration
-    from cxr_keras3.training import data, finishing
+    from cxr_keras3.training import finishing
     from tfds_cxr import reading
 
     run = Path(shutil.copytree(run_dir, tmp_path_factory.mktemp("runs") / "tiny"))
-    builder = reading.find(data_dir)
-    validation = data.load(builder, "validation")
-    logits = data.predict(artifact.load_model(run), validation.images, task="validation")
-    fitted = calibration.fit(logits, validation.labels, class_names=artifact.load_manifest(run).class_names)
-    calibration.save(fitted, run / artifact.CALIBRATION)
-    finishing.finish_run(run, builder)
+    finishing.finish(run, reading.find(data_dir))
     return run
 
 
@@ -66,15 +59,15 @@ def test_the_figures_are_stored_beside_the_export(finished: Path) -> None:
     from cxr_keras3.serving import exporting
 
     assert set(export.FORMATS) == set(exporting.FORMATS)
-    found = parity.load(runtimes.export_folder(finished, "openvino"))
+    found = Run.open(finished).parity("openvino")
     assert found.float32.is_equal
-    assert found.temperature == json.loads((finished / "calibration.json").read_text())["temperature"]
+    assert found.temperature == json.loads((finished / CALIBRATION).read_text())["temperature"]
     assert "validation" in found.source
-    assert (finished / artifact.GATE).is_file()
+    assert (finished / GATE).is_file()
 
 
 def test_a_failed_parity_leaves_what_was_there(finished: Path, data_dir: Path, run_python) -> None:
-    folder = runtimes.export_folder(finished, "openvino")
+    folder = Run.open(finished).export_folder("openvino")
     before = {path: path.read_bytes() for path in folder.parent.rglob("*") if path.is_file()}
     done = run_python("-c", FAIL, finished, "--format", "openvino", "--data-dir", data_dir)
     assert done.returncode != 0
@@ -96,4 +89,4 @@ def test_other_formats_equal_the_keras_model(format_name: str, finished: Path, d
     films = sorted(database_dir.rglob("images/*.png"))[:12]
     done = run_python("-m", "cxr_keras3.export", finished, "--format", format_name, "--images", *films)
     assert done.returncode == 0, done.stderr
-    assert parity.load(runtimes.export_folder(finished, format_name)).float32.is_equal
+    assert Run.open(finished).parity(format_name).float32.is_equal

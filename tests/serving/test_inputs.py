@@ -22,18 +22,18 @@ def test_folders_are_searched_and_nothing_counts_twice(tmp_path: Path) -> None:
     for name in ("b/2.png", "a/1.png", "a/.hidden", "c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = inputs.sources([tmp_path / "c.png", tmp_path, tmp_path / "a"])
+    found = inputs.find([tmp_path / "c.png", tmp_path, tmp_path / "a"])
     assert names(found) == [str(tmp_path / name) for name in ("c.png", "a/1.png", "b/2.png")]
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"missing\.png"):
-        inputs.sources([tmp_path / "missing.png"])
+        inputs.find([tmp_path / "missing.png"])
     with pytest.raises(UserError, match="at least one file"):
-        inputs.sources([tmp_path])
+        inputs.find([tmp_path])
     (tmp_path / "not.zip").write_text("text")
     with pytest.raises(UserError, match=r"not\.zip"):
-        inputs.sources([tmp_path / "not.zip"])
+        inputs.find([tmp_path / "not.zip"])
 
 
 def test_a_zip_is_read_in_place_and_equal_names_are_told_apart(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_zip_is_read_in_place_and_equal_names_are_told_apart(tmp_path: Path) -
         archive.mkdir("empty")
         with pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("a/1.png", b"second")
-    found = inputs.sources([path])
+    found = inputs.find([path])
     assert names(found) == [f"{path}/{name}" for name in ("a/1.png", "../1.png", "a/1.png#2")]
     assert [source.content() for source in found] == [b"first", b"outside", b"second"]
     assert sorted(file.name for file in tmp_path.iterdir()) == ["films.zip"]
@@ -55,11 +55,11 @@ def test_no_more_of_an_archive_is_read_than_an_image_may_have(tmp_path: Path, mo
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("bomb.png", bytes(10_000_000))
     monkeypatch.setattr(inputs, "MAX_FILE_BYTES", 1000)
-    (source,) = inputs.sources([path])
+    (source,) = inputs.find([path])
     assert len(source.content()) == 1001  # one too many, so that the decoder refuses it
     monkeypatch.setattr(inputs, "MAX_ARCHIVE_ENTRIES", 0)
     with pytest.raises(UserError, match="at most 0 files"):
-        inputs.sources([path])
+        inputs.find([path])
 
 
 def test_damaged_and_encrypted_entries_say_so(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_damaged_and_encrypted_entries_say_so(tmp_path: Path) -> None:
     damaged[60:90] = bytes(30)
     for content in (encrypted, damaged):
         path.write_bytes(content)
-        (source,) = inputs.sources([path])
+        (source,) = inputs.find([path])
         with pytest.raises(ImageError, match="cannot be read from the zip"):
             source.content()
 
@@ -97,7 +97,7 @@ def test_a_mutated_zip_is_refused_or_read(
     path = tmp_path_factory.mktemp("zip") / "films.zip"
     path.write_bytes(content)
     try:
-        found = inputs.sources([path])
+        found = inputs.find([path])
     except UserError:
         return
     for source in found:

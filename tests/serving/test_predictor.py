@@ -12,8 +12,10 @@ from PIL import Image
 
 from cxr_keras3 import images, serving
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run import artifact, gate
-from cxr_keras3.serving import parity, runtimes
+from cxr_keras3.run import gate
+from cxr_keras3.run.folder import GATE, Run
+from cxr_keras3.run.parity import PARITY, Agreement, Parity
+from cxr_keras3.serving import runtimes
 from tests import drawn_run
 from tfds_cxr.labels import LABELS
 
@@ -42,7 +44,7 @@ def test_answers_are_the_graphs_for_every_kind_of_input(run: Path, films: list[P
             values(prediction), drawn_run.expected_probabilities(pixels, temperature=2.0), atol=1e-5
         )
         np.testing.assert_array_equal(prediction.image, pixels)
-        assert prediction.label == LABELS[0]
+        assert prediction.predicted == LABELS[0]
         assert prediction.abnormal_score == pytest.approx(1.0 - prediction.probabilities["Normal"])
         assert prediction.flag == (prediction.abnormal_score >= 0.5)
         assert prediction.prediction_set == tuple(name for name in LABELS if prediction.probabilities[name] >= 0.1)
@@ -69,7 +71,7 @@ def test_a_bad_file_says_why_and_the_rest_go_on_in_order(run: Path, films: list[
     for prediction in found:
         assert bool(prediction.reject_reason) != prediction.accepted
         assert bool(prediction.probabilities) == prediction.accepted
-        assert (prediction.label != "") == prediction.accepted
+        assert (prediction.predicted != "") == prediction.accepted
         assert (prediction.flag is None) != prediction.accepted
 
 
@@ -121,7 +123,7 @@ def test_what_the_gate_refuses_gets_no_probabilities(tmp_path: Path, films: list
     always_upright = np.zeros_like(fitted.bias)
     always_upright[0] = 50.0
     unturned = dataclasses.replace(fitted, weights=fitted.weights * 0, bias=always_upright)
-    gate.save(unturned, run / artifact.GATE)
+    gate.save(unturned, run / GATE)
     loaded = serving.load(run)
     half = np.repeat(np.array([[0, 255]], np.uint8), 150, axis=1)
     for pixels, accepted in ((np.asarray(Image.open(films[10])), True), (np.tile(half, (300, 1)), False)):
@@ -134,19 +136,28 @@ def test_what_the_gate_refuses_gets_no_probabilities(tmp_path: Path, films: list
     assert "blank" in blank.reject_reason
 
 
-def test_an_export_of_another_temperature_is_refused(tmp_path: Path) -> None:
-    run = drawn_run.write(tmp_path / "stale")
-    folder = runtimes.export_folder(run, "openvino")
-    found = parity.load(folder)
-    parity.save(parity.Parity(**vars(found) | {"temperature": 1.5}), folder)
-    with pytest.raises(UserError, match=r"temperature is 1\.5000"):
-        serving.load(run)
+def test_probabilities_are_calibrated_as_the_run_is_whatever_the_export_holds(
+    tmp_path: Path, films: list[Path]
+) -> None:
+    folder = drawn_run.write(tmp_path / "run")
+    run = Run.open(folder)
+    run.write_calibration(dataclasses.replace(run.required_calibration, temperature=0.5))
+    pixels = np.asarray(Image.open(films[7]))
+    (prediction,) = serving.load(folder).predict([pixels])
+    np.testing.assert_allclose(values(prediction), drawn_run.expected_probabilities(pixels, temperature=0.5), atol=1e-5)
+
+
+def test_an_export_without_logits_is_to_be_made_anew(tmp_path: Path) -> None:
+    folder = drawn_run.write(tmp_path / "old")
+    path = Run.open(folder).export_folder("openvino") / PARITY
+    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1'))
+    with pytest.raises(UserError, match=r"version 2, received 1; make it again: python -m cxr_keras3\.export"):
+        serving.load(folder)
 
 
 def test_bfloat16_needs_an_export_that_allows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = runtimes.export_folder(drawn_run.write(tmp_path / "run"), "openvino")
-    near = parity.Agreement(0.999, 1.0, 0.2, 0.001, 0.01, 0.01)
-    far = parity.Agreement(0.99, 1.0, 0.2, 0.001, 0.01, 0.01)
+    near = Agreement(0.999, 1.0, 0.2, 0.001, 0.01, 0.01, 0.01)
+    far = Agreement(0.99, 1.0, 0.2, 0.001, 0.01, 0.01, 0.01)
     for has_it, bfloat16, expected in (
         (True, near, "bfloat16"),
         (True, far, "float32"),
@@ -154,23 +165,23 @@ def test_bfloat16_needs_an_export_that_allows_it(tmp_path: Path, monkeypatch: py
         (False, near, "float32"),
     ):
         monkeypatch.setattr(runtimes, "processor_has_bfloat16", lambda has_it=has_it: has_it)
-        parity.save(parity.Parity(1, "openvino", 8, "drawn", 2.0, "any", drawn_run.EQUAL, bfloat16), folder)
-        assert runtimes.choose_precision(folder) == expected
+        parity = Parity(2, "openvino", 8, "drawn", 2.0, "any", drawn_run.EQUAL, bfloat16)
+        assert runtimes.choose_precision(parity) == expected
 
 
 def test_an_unknown_runtime_and_a_missing_export_are_named(tmp_path: Path) -> None:
     run = drawn_run.write(tmp_path / "run")
     with pytest.raises(UserError, match="openvino, jax, tensorflow, torch"):
         serving.load(run, runtime="cuda")
-    (runtimes.export_folder(run, "openvino") / runtimes.OPENVINO_MODEL).unlink()
+    (Run.open(run).export_folder("openvino") / runtimes.OPENVINO_MODEL).unlink()
     with pytest.raises(UserError, match=r"model\.xml"):
         serving.load(run)
 
 
 def test_neither_keras_nor_telemetry_is_imported(run: Path, films: list[Path]) -> None:
     code = (
-        "import sys; from pathlib import Path; from cxr_keras3 import inference\n"
-        f"list(inference.load(Path({str(run)!r})).predict([{str(films[0])!r}]))\n"
+        "import sys; from pathlib import Path; from cxr_keras3 import load\n"
+        f"list(load(Path({str(run)!r})).predict([{str(films[0])!r}]))\n"
         "heavy = ('keras', 'tensorflow', 'jax', 'torch', 'sklearn', 'matplotlib', 'pydicom', 'rich', 'pandas')\n"
         "print([name for name in heavy if name in sys.modules], sys.modules['openvino_telemetry'])"
     )
@@ -181,10 +192,10 @@ def test_neither_keras_nor_telemetry_is_imported(run: Path, films: list[Path]) -
 FIRST_TOGETHER = """
 import sys, threading
 import numpy as np
-from cxr_keras3 import artifact
+from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import runtimes
 
-runtime = runtimes.OpenVINORuntime(runtimes.export_folder(artifact.REFERENCE, "openvino"), "float32")
+runtime = runtimes.OpenVINORuntime(Run.open().export_folder("openvino"), "float32")
 images = np.zeros((16, 299, 299, 1), np.uint8)
 runtime.in_flight(len(images))  # compiles
 sys.setswitchinterval(1e-6)

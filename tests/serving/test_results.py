@@ -24,7 +24,7 @@ def prediction(index: int, *, model: str = "first") -> Prediction:
         accepted=accepted,
         reject_reason="" if accepted else "damaged, export it again",
         probabilities={"COVID": 0.1 * index, "Normal": 1.0 - 0.1 * index} if accepted else {},
-        label="COVID" if accepted else "",
+        predicted="COVID" if accepted else "",
         prediction_set=NAMES[: index % 2 + 1] if accepted else None,
         abnormal_score=0.1 * index if accepted else None,
         flag=index % 2 == 0 if accepted else None,
@@ -66,7 +66,7 @@ def test_a_table_holds_every_field(suffix: str, tmp_path: Path) -> None:
             "reject_reason": "",
             "COVID": "0.1",
             "Normal": "0.9",
-            "label": "COVID",
+            "predicted": "COVID",
             "prediction_set": "COVID; Normal",
             "abnormal_score": "0.1",
             "flag": "False",
@@ -134,3 +134,17 @@ def test_a_file_of_another_kind_is_left_as_it_is(suffix: str, tmp_path: Path) ->
 def test_other_endings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\.csv, \.jsonl, \.parquet"):
         write(tmp_path / "results.xlsx")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_second_writer_is_refused_and_disturbs_nothing(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"results{suffix}"
+    with Results(path, class_names=NAMES, model="first", resume=False) as results:
+        results.add(ALL[0])
+        with pytest.raises(UserError, match="only one command may write"):
+            Results(path, class_names=NAMES, model="first", resume=True)
+        for each in ALL[1:]:
+            results.add(each)
+    whole = path.read_bytes()
+    assert len(write(path, resume=True).done) == len(ALL)
+    assert path.read_bytes() == whole

@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run.calibration import Calibration
-from cxr_keras3.serving import parity
+from cxr_keras3.run.folder import Run
+from cxr_keras3.run.parity import PARITY, Agreement, Parity
+from cxr_keras3.serving.comparing import compare
 from cxr_keras3.serving.outputs import Outputs
+from tests import drawn_run
 
 CALIBRATION = Calibration(1, 1.0, 0.95, 0.5, {"0.90": (1.0, 1.0)}, ("Sick", "Normal"), "validation", 10)
 
@@ -17,18 +21,19 @@ def outputs(shift: float = 0.0, *, images: int = 400) -> Outputs:
     abnormal = np.linspace(0.0, 1.0, images, dtype=np.float32) + np.float32(shift)
     features = np.linspace(0.0, 10.0, images * 3, dtype=np.float32).reshape(images, 3)
     maps = np.zeros((images, 2, 2, 2), np.float32) + abnormal[:, None, None, None]
-    return Outputs(np.stack([abnormal, 1 - abnormal], axis=1), maps, features)
+    probabilities = np.stack([abnormal, 1 - abnormal], axis=1)
+    return Outputs(np.log(np.clip(probabilities, 1e-6, None)), probabilities, maps, features)
 
 
 def test_the_same_is_equal() -> None:
-    found = parity.compare(outputs(), outputs(), CALIBRATION)
-    assert found == parity.Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+    found = compare(outputs(), outputs(), CALIBRATION)
+    assert found == Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert found.is_equal
     assert found.decides_alike
 
 
 def test_differences_are_measured() -> None:
-    found = parity.compare(outputs(), outputs(0.1), CALIBRATION)
+    found = compare(outputs(), outputs(0.1), CALIBRATION)
     assert found.probabilities_largest == pytest.approx(0.1, abs=1e-5)
     assert found.probabilities_mean == pytest.approx(0.1, abs=1e-5)
     assert found.activation_maps_largest == pytest.approx(0.1, abs=1e-5)
@@ -36,7 +41,7 @@ def test_differences_are_measured() -> None:
     assert found.top1 == found.flag == pytest.approx(0.9, abs=0.01)
     assert not found.is_equal
     assert not found.decides_alike
-    assert parity.compare(outputs(), outputs(0.1), None).flag is None
+    assert compare(outputs(), outputs(0.1), None).flag is None
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,8 @@ def test_differences_are_measured() -> None:
         ({"flag": None}, True, True),
         ({"probabilities_mean": 0.006, "probabilities_largest": 0.01}, False, False),
         ({"probabilities_largest": 0.002}, True, False),
+        ({"logits_largest": 0.002}, True, False),
+        ({"logits_largest": None}, True, True),
         ({"features_largest": 0.002}, True, False),
         ({"activation_maps_largest": 0.002}, True, False),
     ],
@@ -58,28 +65,31 @@ def test_limits(changed: dict[str, float], alike: bool, equal: bool) -> None:
         "flag": 1.0,
         "probabilities_largest": 5e-4,
         "probabilities_mean": 1e-4,
+        "logits_largest": 5e-4,
         "features_largest": 5e-4,
         "activation_maps_largest": 5e-4,
     }
-    agreement = parity.Agreement(**figures | changed)
+    agreement = Agreement(**figures | changed)
     assert (agreement.decides_alike, agreement.is_equal) == (alike, equal)
 
 
 def test_outputs_of_another_shape_are_refused() -> None:
     other = outputs()
     with pytest.raises(UserError, match="shape"):
-        parity.compare(outputs(), Outputs(other.probabilities, other.activation_maps, other.features[:, :2]), None)
+        compare(
+            outputs(), Outputs(other.logits, other.probabilities, other.activation_maps, other.features[:, :2]), None
+        )
 
 
 def test_saved_and_loaded_it_is_the_same_and_damage_is_named(tmp_path: Path) -> None:
-    folder = tmp_path / "run" / "export" / "openvino"
-    folder.mkdir(parents=True)
-    equal = parity.Agreement(1.0, None, 0.0, 0.0, 0.0, 0.0)
+    run = Run.open(drawn_run.write(tmp_path / "run"))
+    path = run.export_folder("openvino") / PARITY
+    equal = Agreement(1.0, None, 0.0, 0.0, 0.0, 0.0, 0.0)
     for bfloat16 in (equal, None):
-        written = parity.Parity(1, "openvino", 400, "drawn", 1.25, "any", equal, bfloat16)
-        parity.save(written, folder)
-        assert parity.load(folder) == written
-    for content in ("", "{}", '{"schema_version": 1}', '{"schema_version": 2}'):
-        (folder / parity.PARITY).write_text(content)
+        written = Parity(2, "openvino", 400, "drawn", 1.25, "any", equal, bfloat16)
+        records.write(path, written)
+        assert Run.open(run.folder).parity("openvino") == written
+    for content in ("", "{}", '{"schema_version": 1}', '{"schema_version": 2}', "[" * 100_000):
+        path.write_text(content)
         with pytest.raises(UserError, match=r"parity\.json"):
-            parity.load(folder)
+            Run.open(run.folder).parity("openvino")
