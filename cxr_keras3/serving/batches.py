@@ -7,7 +7,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3.base import progress
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.serving.runtimes import BATCH_SIZE, Runtime
 
@@ -25,6 +24,8 @@ def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Output
     Returns:
         The outputs for all N.
     """
+    from cxr_keras3.base import progress  # noqa: PLC0415 -- the predictor, which shows no bar, starts sooner without
+
     waiting: deque[Callable[[], Outputs]] = deque()
     parts: list[Outputs] = []
     for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
