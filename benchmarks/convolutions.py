@@ -39,7 +39,7 @@ def serve(environment: dict[str, str], model_name: str, batch_size: int, connect
 
     from cxr_keras3.model import backbones  # noqa: PLC0415
 
-    backbone = backbones.build(model_name, weights="none", image_size=SIZE)
+    backbone = backbones.build_backbone(model_name, weights="none", image_size=SIZE)
     outputs = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(backbone.output))
     model = keras.Model(backbone.inputs, outputs)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -55,7 +55,7 @@ def prepare(folder: Path, backbone: str) -> None:
     from cxr_keras3.serving import exporting  # noqa: PLC0415
     from tfds_cxr.labels import LABELS  # noqa: PLC0415
 
-    model = classifier.build(backbone, weights="none", image_size=SIZE, class_count=len(LABELS), dropout=0.0, seed=0)
+    model = classifier.build_classifier(backbone, weights="none", image_size=SIZE, class_count=len(LABELS), dropout=0.0, seed=0)
     folder.mkdir(parents=True)
     model.save(folder / artifact.MODEL)
     manifest = artifact.Manifest(

@@ -67,8 +67,8 @@ def measure(contender: Contender, options: argparse.Namespace) -> None:
         backbone=options.backbone, weights=options.weights, head_epochs=epochs, fine_tune="none", dropout=0.0
     )
     builder = data.prepare(data_dir=options.data_dir, manual_dir=None)
-    trained_on, validated_on = (data.load(builder, split) for split in ("train", "validation"))
-    model = stages.build(config)
+    trained_on, validated_on = (data.load_split(builder, split) for split in ("train", "validation"))
+    model = stages.initial_model(config)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         started = time.perf_counter()

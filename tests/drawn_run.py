@@ -144,6 +144,6 @@ def figure(value: float) -> dict[str, float]:
 
 def write_gate(folder: Path, films: np.ndarray) -> None:
     """Fits the gate of a drawn run to films, uint8 (N, 299, 299, 1)."""
-    runtime = runtimes.load(Run.open(folder), "openvino")
+    runtime = runtimes.load_runtime(Run.open(folder), "openvino")
     features = runtime.start(films)().features
     gate.save(gate.fit(features, features, images_train=films), folder / GATE)

@@ -35,7 +35,7 @@ def main() -> None:
     run_dir = Path(folder) / f"run-{devices.process()[0]}"
     run_dir.mkdir(parents=True)
     cache_dir = Path(folder) / "cache"
-    model = stages.build(config)
+    model = stages.initial_model(config)
     rows = stages.fit_stages(model, config, split, split, identity={}, run_dir=run_dir, cache_dir=cache_dir)
 
     with devices.training("float32", batch_size=config.batch_size):

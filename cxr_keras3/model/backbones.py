@@ -16,7 +16,7 @@ from cxr_keras3.model import keras_hub
 from cxr_keras3.model.backbone_table import Backbone, FineTune, find
 
 
-def build(name: str, *, weights: str, image_size: int) -> keras.Model:
+def build_backbone(name: str, *, weights: str, image_size: int) -> keras.Model:
     """Builds a backbone.
 
     Args:
@@ -61,7 +61,7 @@ def _untrained(row: Backbone, shape: tuple[int, int, int]) -> keras.Model:
             include_rescaling=row.rescaling is None, input_shape=shape, name="backbone", **row.arguments
         )
     if row.provider == "keras_hub":
-        return keras_hub.build(row, shape)
+        return keras_hub.build_backbone(row, shape)
     constructor = getattr(keras.applications, row.constructor)
     return constructor(input_shape=shape, weights=None, name="backbone", **row.arguments)
 
@@ -93,7 +93,7 @@ def _with_published_weights(name: str, row: Backbone, shape: tuple[int, int, int
         if row.provider == "keras_cv":
             return _keras_cv_class(row).from_preset(preset, input_shape=shape, include_rescaling=True, name="backbone")
         if row.provider == "keras_hub":
-            return keras_hub.build(row, shape, preset=preset)
+            return keras_hub.build_backbone(row, shape, preset=preset)
         constructor = getattr(keras.applications, row.constructor)
         return constructor(input_shape=shape, weights="imagenet", name="backbone", **row.arguments)
     except UserError:

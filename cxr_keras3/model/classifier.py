@@ -22,7 +22,7 @@ PREPROCESSING, BACKBONE, POOLING, DROPOUT, LOGITS = (
 )
 
 
-def build(
+def build_classifier(
     backbone_name: str, *, weights: str, image_size: int, class_count: int, dropout: float, seed: int
 ) -> keras.Model:
     """Builds a classifier on a backbone.
@@ -32,7 +32,7 @@ def build(
 
     Args:
         backbone_name: A key of `cxr_keras3.model.backbone_table.BACKBONES`.
-        weights: The backbone's initial weights, see `backbones.build`.
+        weights: The backbone's initial weights, see `backbones.build_backbone`.
         image_size: Height and width in pixels that the backbone sees.
         class_count: Number of logits.
         dropout: Share of the pooled features dropped in training.
@@ -41,7 +41,7 @@ def build(
     Returns:
         A model from uint8 (B, 299, 299, 1), grey, 0..255, to float32 logits (B, class_count).
     """
-    backbone = backbones.build(backbone_name, weights=weights, image_size=image_size)
+    backbone = backbones.build_backbone(backbone_name, weights=weights, image_size=image_size)
     preprocessing = _preprocessing(backbone_name, image_size)
     initializer = keras.initializers.GlorotUniform(seed=seed)
     linear = keras.layers.Dense(class_count, kernel_initializer=initializer, name=LOGITS)

@@ -26,7 +26,7 @@ def library() -> Any:  # noqa: ANN401 -- KerasHub ships no types
     return keras_hub
 
 
-def build(row: Backbone, shape: tuple[int, int, int], *, preset: str = "") -> keras.Model:
+def build_backbone(row: Backbone, shape: tuple[int, int, int], *, preset: str = "") -> keras.Model:
     """Builds a backbone of KerasHub's.
 
     Args:

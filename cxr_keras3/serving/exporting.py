@@ -43,7 +43,7 @@ def export(run: Run, format_name: str, *, films: Images, source: str) -> Parity:
     """
     if keras.backend.backend() != "tensorflow":
         raise RuntimeError(f"exporting needs Keras on TensorFlow, it runs on {keras.backend.backend()}")
-    model = graph.build(run.load_model(), temperature=run.temperature)
+    model = graph.build_graph(run.load_model(), temperature=run.temperature)
     folder = run.export_folder(format_name)
     folder.parent.mkdir(exist_ok=True)
     with files.replacing(folder) as written:

@@ -6,11 +6,11 @@ from cxr_keras3.model import classifier
 from cxr_keras3.serving.outputs import FEATURES, LOGITS, MAPS, PROBABILITIES
 
 
-def build(model: keras.Model, *, temperature: float) -> keras.Model:
+def build_graph(model: keras.Model, *, temperature: float) -> keras.Model:
     """Builds the serving model around a trained classifier, whose weights it shares.
 
     Args:
-        model: A model from `classifier.build`.
+        model: A model from `classifier.build_classifier`.
         temperature: What logits are divided by, see `cxr_keras3.run.calibration`; 1 where uncalibrated.
 
     Returns:

@@ -56,7 +56,7 @@ class Predictor:
         if run.manifest.is_synthetic:
             notices.append("trained on synthetic images: means nothing for a real film")
         self.notices = tuple(notices)
-        self._runtime = runtimes.load(run, runtime)
+        self._runtime = runtimes.load_runtime(run, runtime)
         self.description = self._runtime.description
 
     def predict(self, inputs: Iterable[AnyInput], *, batch_size: int = BATCH_SIZE) -> Iterator[Prediction]:

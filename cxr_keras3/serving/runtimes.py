@@ -158,10 +158,12 @@ def _load_keras(run: Run, backend: str) -> FunctionRuntime:
     from cxr_keras3.serving import graph  # noqa: PLC0415 -- imports Keras
 
     description = f"Keras on {backend} (the export to OpenVINO starts and scores faster)"
-    return FunctionRuntime(graph.build(run.load_model(), temperature=run.temperature).predict_on_batch, description)
+    return FunctionRuntime(
+        graph.build_graph(run.load_model(), temperature=run.temperature).predict_on_batch, description
+    )
 
 
-def load(run: Run, name: str | None = None, *, precision: InferencePrecision | None = None) -> Runtime:
+def load_runtime(run: Run, name: str | None = None, *, precision: InferencePrecision | None = None) -> Runtime:
     """Loads a run's runtime.
 
     Args:

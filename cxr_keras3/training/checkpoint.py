@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 
 _JOURNAL = "journal"
@@ -44,13 +45,11 @@ def save(path: Path, model: keras.Model | None, *, journal: Mapping[str, Any], b
     arrays = {f"state_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
     arrays |= {f"best_{index}": array for index, array in enumerate(best)}
     arrays[_JOURNAL] = np.frombuffer(json.dumps(dict(journal)).encode(), dtype=np.uint8)
-    temporary = path.with_name(path.name + ".partial")
-    with temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
-    temporary.replace(path)
+    with files.replacing(path) as written:
+        np.savez(written, allow_pickle=False, **arrays)
 
 
-def load(path: Path) -> Checkpoint | None:
+def read(path: Path) -> Checkpoint | None:
     """Reads a checkpoint; None where there is none.
 
     Raises:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -21,9 +21,6 @@ from tfds_cxr import database
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
-
-if TYPE_CHECKING:  # what only reads the dataset has no need of Keras
-    import keras
 
 SPLITS = ("train", "validation", "test")
 Augmentation = Literal["none", "host", "device"]
@@ -86,7 +83,7 @@ def _check_same_files(builder: Builder, manual_dir: Path) -> None:
         )
 
 
-def load(builder: Builder, split: str, *, region: Region = "full") -> Split:
+def load_split(builder: Builder, split: str, *, region: Region = "full") -> Split:
     """Reads one split into memory, in the dataset's own fixed order.
 
     Args:
@@ -206,23 +203,3 @@ def batches(
 def one_hot(labels: np.ndarray) -> np.ndarray:
     """One-hot float32 (N, classes) of int (N,) labels."""
     return np.asarray(np.eye(len(LABELS), dtype=np.float32)[labels])
-
-
-def predict(model: "keras.Model", images: np.ndarray, *, batch_size: int = 32, task: str) -> np.ndarray:
-    """Runs a model over images in batches of one size, so that it is compiled once.
-
-    Args:
-        model: A model with one output.
-        images: uint8 (N, 299, 299, 1), N at least 1.
-        batch_size: Images at a time; the last batch is filled up by repetition, its surplus dropped.
-        task: What the progress bar says.
-
-    Returns:
-        float32 (N, …), the model's output.
-    """
-    outputs = []
-    for start in progress.track(range(0, len(images), batch_size), description=task):
-        batch = np.asarray(images[start : start + batch_size])
-        indices = np.minimum(np.arange(batch_size), len(batch) - 1)
-        outputs.append(np.asarray(model.predict_on_batch(batch[indices]))[: len(batch)])
-    return np.concatenate(outputs)

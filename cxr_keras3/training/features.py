@@ -3,21 +3,19 @@
 A frozen layer yields the same in every epoch; to push it through every step wastes most of a CPU's time.
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
 import keras
 import numpy as np
 
-from cxr_keras3.base import progress
+from cxr_keras3.base import files, progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images.augment import augment
-from cxr_keras3.run.artifact import write_json
+from cxr_keras3.serving.batches import filled
 
 BATCH_SIZE = 32
 _PIECE = 16 * BATCH_SIZE  # images between two notes of how far it got: a second or a few of work
@@ -58,27 +56,14 @@ def cached(
     key |= {"images": len(images), "views": views} | ({"seed": seed} if views else {})
     folder = cache_dir / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder):
+    rule = "features are computed by one process"
+    with files.exclusive(folder / "lock", rule=rule, remedy="wait", waits=True):
         if not (folder / _FEATURES).exists():
             _compute(extractor, images, views=views, seed=seed, folder=folder, task=task)
-            (folder / "identity.json").write_text(json.dumps(key, indent=2) + "\n", encoding="utf-8")
+            files.write_json(folder / "identity.json", key)
     found: np.ndarray = np.load(folder / _FEATURES, mmap_mode="r")
     progress.say(f"{task}: {found.nbytes / 1e6:,.0f} MB in {folder}")
     return found
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    lock = filelock.FileLock(folder / "lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        progress.say(f"waiting for another process that computes the same features in {folder}")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _weights_fingerprint(model: keras.Model) -> str:
@@ -102,16 +87,17 @@ def _compute(extractor: keras.Model, images: np.ndarray, *, views: int, seed: in
         bar = shown.add_task(task, total=len(flat), completed=done)
         for start in range(done, len(flat), BATCH_SIZE):
             batch = _views(images, range(start, min(start + BATCH_SIZE, len(flat))), views=views, seed=seed)
-            filled = np.minimum(np.arange(BATCH_SIZE), len(batch) - 1)  # one size, so it is compiled once
             with np.errstate(over="ignore"):  # checked in the next line
-                found = np.asarray(extractor.predict_on_batch(batch[filled]))[: len(batch)].astype(np.float16)
+                found = np.asarray(extractor.predict_on_batch(filled(batch, BATCH_SIZE)))[: len(batch)].astype(
+                    np.float16
+                )
             if not np.isfinite(found).all():
                 raise UserError("features must fit into float16, these do not; use --fine-tune all to do without")
             flat[start : start + len(batch)] = found
             shown.advance(bar, len(batch))
             if (start + BATCH_SIZE) % _PIECE == 0:
                 stored.flush()  # the note must not be ahead of the rows
-                write_json(noted, start + BATCH_SIZE)
+                files.write_json(noted, start + BATCH_SIZE)
     stored.flush()
     partial.replace(folder / _FEATURES)
 

@@ -10,8 +10,10 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
+from cxr_keras3.base import files
 from cxr_keras3.images.augment import augment
-from cxr_keras3.run import artifact
+from cxr_keras3.run.folder import HISTORY
+from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.statistics import metrics
 from cxr_keras3.training.data import Split
 
@@ -21,7 +23,7 @@ _VERSIONS = 7
 
 def write_history(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes `history.csv`, a row an epoch, and the same as curves."""
-    with (run_dir / artifact.HISTORY).open("w", newline="", encoding="utf-8") as file:
+    with files.replacing(run_dir / HISTORY) as written, written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -39,22 +41,23 @@ def write_history(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         best = max(of_stage, key=lambda row: row["val_macro_f1"])
         score.axvline(best["epoch"], color="#b9480f", linewidth=1, linestyle="--", label=f"kept: epoch {best['epoch']}")
         score.legend()
-    figure.savefig(run_dir / CURVES)
+    with files.replacing(run_dir / CURVES) as written:
+        figure.savefig(written)
 
 
-def write_spread(run_dir: Path, results: Sequence[Mapping[str, Any]]) -> str:
+def write_spread(run_dir: Path, results: Sequence[Metrics]) -> str:
     """Writes `seeds.json`, the headline figures of runs that differ in their seed alone.
 
     Returns:
         Their means and sample standard deviations in a line.
     """
-    values = {name: [result[name]["value"] for result in results] for name in metrics.HEADLINES}
+    values = {name: [result.headline(name).value for result in results] for name in metrics.HEADLINES}
     found = {
         name: {"values": of_seeds, "mean": statistics.mean(of_seeds), "standard_deviation": statistics.stdev(of_seeds)}
         for name, of_seeds in values.items()
         if None not in of_seeds
     }
-    artifact.write_json(run_dir / SEEDS, found)
+    files.write_json(run_dir / SEEDS, found)
     figures = ", ".join(
         f"{name.replace('_', ' ')} {found[name]['mean']:.3f} ± {found[name]['standard_deviation']:.3f}"
         for name in found
@@ -71,4 +74,6 @@ def write_contact_sheet(path: Path, split: Split, *, seed: int) -> None:
         versions = [augment(image, seed=(seed, epoch, index)) for epoch in range(_VERSIONS)]
         rows.append(np.hstack([image, *versions])[..., 0])
     sheet = Image.fromarray(np.vstack(rows))
-    sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.BOX).save(path)
+    reduced = sheet.resize((sheet.width // 2, sheet.height // 2), Image.Resampling.BOX)
+    with files.replacing(path) as written:
+        reduced.save(written)

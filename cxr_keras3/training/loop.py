@@ -50,7 +50,7 @@ class Stage:
     peak_rate: float
 
 
-def fit(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str, Any]]:
+def fit_stage(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str, Any]]:
     """Trains a stage and leaves its model with the best weights by validation macro-F1.
 
     After every epoch the whole state is written to the run folder; where one is there, training goes on from
@@ -65,7 +65,7 @@ def fit(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str
     _compile(stage, config)
     path = run_dir / CHECKPOINTS / f"{stage.name}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
-    found = checkpoint.load(path)
+    found = checkpoint.read(path)
     journal = _Journal(stage, path, found, patience=max(5, stage.epochs // 2))
     if found is not None and not journal.over:
         checkpoint.restore(found, stage.model)

@@ -7,7 +7,12 @@ from typing import Any
 
 import keras
 
-from cxr_keras3.run import artifact, calibration
+from cxr_keras3.base import files, records
+from cxr_keras3.run import calibration
+from cxr_keras3.run.folder import CALIBRATION, MANIFEST, MODEL
+from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest, package_versions
+from cxr_keras3.serving import batches, graph
+from cxr_keras3.serving.runtimes import FunctionRuntime
 from cxr_keras3.statistics import metrics
 from cxr_keras3.training import data
 from tfds_cxr.labels import LABELS
@@ -25,30 +30,30 @@ def save(
     """Makes a trained classifier a run: writes the model, its calibration and, last, its manifest.
 
     Args:
-        model: A model from `classifier.build` or `classifier.mean`, trained.
+        model: A model from `classifier.build_classifier` or `classifier.mean`, trained.
         run_dir: An existing folder.
         config: How it was trained, as the manifest is to say it.
         backend: The Keras backend it was trained on.
         described: On what, see `data.description`.
         validation: The split that it is calibrated on.
     """
-    partial = run_dir / f"partial-{artifact.MODEL}"  # Keras wants the .keras ending
-    model.save(partial)
-    partial.replace(run_dir / artifact.MODEL)
-    logits = data.predict(model, validation.images, task="validation")
+    with files.replacing(run_dir / MODEL) as written:
+        model.save(written)
+    runtime = FunctionRuntime(graph.build_graph(model, temperature=1.0).predict_on_batch, "Keras")
+    logits = batches.run(runtime, validation.images, task="validation").logits
     figures = metrics.headline_figures(validation.labels, metrics.softmax(logits), groups=validation.group_ids)
     fitted = calibration.fit(logits, validation.labels, class_names=LABELS)
-    calibration.save(fitted, run_dir / artifact.CALIBRATION)
-    manifest = artifact.Manifest(
-        schema_version=artifact.SCHEMA_VERSION,
+    records.write(run_dir / CALIBRATION, fitted)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
         name=run_dir.name,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         class_names=LABELS,
-        input=artifact.INPUT_CONTRACT,
+        input=INPUT_CONTRACT,
         backend=backend,
         config=config,
         data=described,
         validation=figures,
-        packages=artifact.package_versions(),
+        packages=package_versions(),
     )
-    artifact.write_manifest(run_dir, manifest)
+    records.write(run_dir / MANIFEST, manifest)

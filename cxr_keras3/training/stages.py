@@ -13,11 +13,11 @@ from cxr_keras3.backend import devices
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import augment_on_device, backbones, classifier
-from cxr_keras3.run import artifact
-from cxr_keras3.training import data, features, saving
-from cxr_keras3.training import history as records
+from cxr_keras3.run import folder
+from cxr_keras3.run.folder import MANIFEST, Run, require_unfinished
+from cxr_keras3.training import data, features, history, saving
 from cxr_keras3.training.config import TrainingConfig
-from cxr_keras3.training.loop import Stage, fit
+from cxr_keras3.training.loop import Stage, fit_stage
 from tfds_cxr.labels import LABELS
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -36,20 +36,20 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
     Raises:
         UserError: Where the folder already holds a finished run, or the weights cannot be had.
     """
-    artifact.require_unfinished(run_dir)
+    require_unfinished(run_dir)
     described = data.description(builder)
-    train_split, validation_split = (data.load(builder, s, region=config.region) for s in ("train", "validation"))
+    train_split, validation_split = (data.load_split(builder, s, region=config.region) for s in ("train", "validation"))
     if devices.is_chief():
         run_dir.mkdir(parents=True, exist_ok=True)
         if config.augment:
-            records.write_contact_sheet(run_dir / records.CONTACT_SHEET, train_split, seed=config.seed)
-    model = build(config)
+            history.write_contact_sheet(run_dir / history.CONTACT_SHEET, train_split, seed=config.seed)
+    model = initial_model(config)
     identity = {key: described[key] for key in ("dataset", "version", "listing_fingerprint")}
-    history = fit_stages(
+    rows = fit_stages(
         model, config, train_split, validation_split, identity=identity, run_dir=run_dir, cache_dir=cache_dir
     )
     if devices.is_chief():
-        records.write_history(run_dir, history)
+        history.write_history(run_dir, rows)
         used = dataclasses.asdict(config)
         if Path(config.weights).exists():
             used["weights"] = Path(config.weights).name  # where it lay is nobody's business who gets the model
@@ -64,10 +64,10 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
 
 
 def claimed(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> AbstractContextManager[None]:
-    """Holds a run folder from the first step of training to the end of its evaluation; see `artifact.claimed`."""
+    """Holds a run folder from the first step of training to the end of its evaluation; see `run.folder.claimed`."""
     if not devices.is_chief():
         return nullcontext()
-    return artifact.claimed(
+    return folder.claimed(
         run_dir,
         dataclasses.asdict(config)
         | {
@@ -77,11 +77,11 @@ def claimed(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> Abstr
     )
 
 
-def build(config: TrainingConfig) -> keras.Model:
+def initial_model(config: TrainingConfig) -> keras.Model:
     """The classifier with its initial weights: the backbone's, or all of another run's."""
     weights = Path(config.weights)
-    of_run = (weights / artifact.MANIFEST).is_file()
-    model = classifier.build(
+    of_run = (weights / MANIFEST).is_file()
+    model = classifier.build_classifier(
         config.backbone,
         weights="none" if of_run else config.weights,
         image_size=config.image_size,
@@ -90,14 +90,15 @@ def build(config: TrainingConfig) -> keras.Model:
         seed=config.seed,
     )
     if of_run:
-        trained = artifact.load_manifest(weights).config
+        run = Run.open(weights)
+        trained = run.manifest.config
         if trained["backbone"] != config.backbone:
             raise UserError(
                 f"--backbone must be {trained['backbone']}, that of the run {weights}; received {config.backbone}"
             )
-        if artifact.MEMBERS in trained:
+        if run.manifest.members:
             raise UserError(f"--weights must not be an ensemble, {weights} is one; name one of its members")
-        model.set_weights(artifact.load_model(weights).get_weights())
+        model.set_weights(run.load_model().get_weights())
     return model
 
 
@@ -111,7 +112,7 @@ def fit_stages(
     run_dir: Path,
     cache_dir: Path,
 ) -> list[dict[str, Any]]:
-    """Trains a model from `build` in place.
+    """Trains a model from `initial_model` in place.
 
     Args:
         model: The classifier.
@@ -123,7 +124,7 @@ def fit_stages(
         cache_dir: Keeps the features.
 
     Returns:
-        The rows of `fitting.fit`, stage after stage.
+        The rows of `loop.fit_stage`, stage after stage.
     """
     from_cache = config.fine_tune in ("last_stage", "last_two_stages") and config.cached_views > 0
     splits = {"train": train_split, "validation": validation_split}
@@ -131,7 +132,7 @@ def fit_stages(
     with devices.training(config.precision, batch_size=config.batch_size) as differs:
         trained = model
         if differs:
-            trained = build(dataclasses.replace(config, weights="none"))
+            trained = initial_model(dataclasses.replace(config, weights="none"))
             trained.set_weights(model.get_weights())
         rows = []
         for name, (training_inputs, validation_inputs) in inputs.items():
@@ -148,8 +149,9 @@ def fit_stages(
                 epochs=config.head_epochs if name == "head" else config.fine_tune_epochs,
                 peak_rate=config.head_learning_rate if name == "head" else config.learning_rate,
             )
-            rows += fit(stage, config, run_dir=run_dir)
-            records.write_history(run_dir, rows)
+            rows += fit_stage(stage, config, run_dir=run_dir)
+            if devices.is_chief():
+                history.write_history(run_dir, rows)
     if differs:
         model.set_weights(trained.get_weights())
     return rows

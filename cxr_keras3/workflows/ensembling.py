@@ -44,5 +44,5 @@ def _save_mean(members: Sequence[Run], builder: Builder, *, run_dir: Path, setti
         config=settings,
         backend=first.manifest.backend,
         described=data.description(builder),
-        validation=data.load(builder, "validation", region=first.manifest.region),
+        validation=data.load_split(builder, "validation", region=first.manifest.region),
     )

@@ -44,7 +44,7 @@ def evaluate_external(
         images: A folder for each class; None where `labels` is given.
         labels: A CSV file with the columns path and label.
         output: Folder for the results; a folder in the run's when None.
-        runtime: See `cxr_keras3.serving.runtimes.load`.
+        runtime: See `cxr_keras3.serving.runtimes.load_runtime`.
     """
     run.require_whole_images()
     if images is not None:
@@ -68,7 +68,7 @@ def compare(
     """Compares two runs on a split of the dataset they were trained on, and says what was found."""
     output = output or first.results_folder / EVALUATION / f"against-{second.folder.name}"
     builder = _dataset_of([first, second], data_dir)
-    examples = data.load(builder, split, region=first.manifest.region)
+    examples = data.load_split(builder, split, region=first.manifest.region)
     found = comparison.compare((first, second), examples, split=split, output_dir=output, runtime=runtime)
     gain = found.difference.accuracy
     progress.say(

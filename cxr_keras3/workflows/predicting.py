@@ -41,7 +41,7 @@ def predict(
         output: The file of results; None for a table on the terminal.
         resume: Go on with the output of an interrupted command.
         heat_map_folder: Gets a picture of each scored film; None for none.
-        runtime: See `cxr_keras3.serving.runtimes.load`.
+        runtime: See `cxr_keras3.serving.runtimes.load_runtime`.
     """
     if output is not None:
         require_suffix(output)

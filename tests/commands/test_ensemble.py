@@ -22,7 +22,9 @@ def _members(count: int) -> list[keras.Model]:
     for seed in range(count):
         keras.utils.set_random_seed(seed)
         found.append(
-            classifier.build(BACKBONE, weights="none", image_size=IMAGE_SIZE, class_count=4, dropout=0.2, seed=seed)
+            classifier.build_classifier(
+                BACKBONE, weights="none", image_size=IMAGE_SIZE, class_count=4, dropout=0.2, seed=seed
+            )
         )
     return found
 

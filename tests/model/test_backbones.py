@@ -15,7 +15,7 @@ SIZE = 64
 
 @pytest.fixture(scope="module")
 def small() -> keras.Model:
-    return backbones.build("mobilenet_025", weights="none", image_size=SIZE)
+    return backbones.build_backbone("mobilenet_025", weights="none", image_size=SIZE)
 
 
 QUICK = {"mobilenet_025", "mobilenet_v3_small", "efficientnet_lite0"}
@@ -31,7 +31,7 @@ QUICK = {"mobilenet_025", "mobilenet_v3_small", "efficientnet_lite0"}
     ],
 )
 def test_every_row_builds_untrained_and_runs_and_divides(name: str) -> None:
-    model = backbones.build(name, weights="none", image_size=SIZE)
+    model = backbones.build_backbone(name, weights="none", image_size=SIZE)
     assert model.count_params() == BACKBONES[name].parameters
     features = np.asarray(model.predict_on_batch(np.full((1, SIZE, SIZE, 3), 128.0, dtype=np.float32)))
     assert features.shape == (1, SIZE // 32, SIZE // 32, model.output_shape[-1])
@@ -49,7 +49,7 @@ def test_every_row_builds_untrained_and_runs_and_divides(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.provider == "keras_hub"])
 def test_keras_hub_s_rows_build_untrained_run_divide_and_are_saved(name: str, tmp_path: Path) -> None:
     pytest.importorskip("keras_hub", reason="the extra hub is not installed")
-    model = backbones.build(name, weights="none", image_size=224)
+    model = backbones.build_backbone(name, weights="none", image_size=224)
     assert model.count_params() == BACKBONES[name].parameters
     images = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
     features = np.asarray(model.predict_on_batch(images))
@@ -66,7 +66,7 @@ def test_keras_hub_s_rows_build_untrained_run_divide_and_are_saved(name: str, tm
         with pytest.raises(UserError, match="has no stages, so --fine-tune must be none or all"):
             backbones.split_at_tail(model, name, "last_stage")
         with pytest.raises(UserError, match="must be a multiple of its patches"):
-            backbones.build(name, weights="none", image_size=225)
+            backbones.build_backbone(name, weights="none", image_size=225)
     keras.backend.clear_session()
 
 
@@ -78,12 +78,12 @@ def test_keras_hub_s_preset_folder_loads_and_another_architecture_s_is_refused(t
     published.save_to_preset(tmp_path / "resnet18")
     scale, offset = row.rescaling
     hub.layers.ImageConverter(scale=scale, offset=offset).save_to_preset(tmp_path / "resnet18")
-    model = backbones.build("resnet18", weights=str(tmp_path / "resnet18"), image_size=SIZE)
+    model = backbones.build_backbone("resnet18", weights=str(tmp_path / "resnet18"), image_size=SIZE)
     for mine, theirs in zip(model.get_weights(), published.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     hub.layers.ImageConverter(scale=1 / 127.5, offset=-1.0).save_to_preset(tmp_path / "resnet18")
     with pytest.raises(UserError, match="want pixels scaled by"):
-        backbones.build("resnet18", weights=str(tmp_path / "resnet18"), image_size=SIZE)
+        backbones.build_backbone("resnet18", weights=str(tmp_path / "resnet18"), image_size=SIZE)
 
 
 def test_none_and_all_are_the_whole(small: keras.Model) -> None:
@@ -93,7 +93,7 @@ def test_none_and_all_are_the_whole(small: keras.Model) -> None:
 
 def test_weights_file_round_trip(small: keras.Model, tmp_path: Path) -> None:
     small.save_weights(tmp_path / "backbone.weights.h5")
-    again = backbones.build("mobilenet_025", weights=str(tmp_path / "backbone.weights.h5"), image_size=SIZE)
+    again = backbones.build_backbone("mobilenet_025", weights=str(tmp_path / "backbone.weights.h5"), image_size=SIZE)
     for mine, theirs in zip(small.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
@@ -102,25 +102,25 @@ def test_weights_of_another_backbone_are_refused(tmp_path: Path) -> None:
     other = keras.applications.MobileNet(alpha=0.5, include_top=False, weights=None, input_shape=(SIZE, SIZE, 3))
     other.save_weights(tmp_path / "other.weights.h5")
     with pytest.raises(UserError, match=r"does not hold the weights of mobilenet_025"):
-        backbones.build("mobilenet_025", weights=str(tmp_path / "other.weights.h5"), image_size=SIZE)
+        backbones.build_backbone("mobilenet_025", weights=str(tmp_path / "other.weights.h5"), image_size=SIZE)
 
 
 def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "wrong.h5").write_text("not HDF5")
     with pytest.raises(UserError, match=r"does not hold the weights"):
-        backbones.build("mobilenet_025", weights=str(tmp_path / "wrong.h5"), image_size=SIZE)
+        backbones.build_backbone("mobilenet_025", weights=str(tmp_path / "wrong.h5"), image_size=SIZE)
 
 
 def test_a_missing_path_is_named() -> None:
     with pytest.raises(UserError, match=r"weights must be imagenet, none or an existing path.*nowhere"):
-        backbones.build("mobilenet_025", weights="nowhere.h5", image_size=SIZE)
+        backbones.build_backbone("mobilenet_025", weights="nowhere.h5", image_size=SIZE)
 
 
 def test_imagenet_loads_from_a_seeded_cache(tmp_path: Path, run_python) -> None:
     """The layout of kagglehub's cache, filled by hand as one would on an isolated machine."""
     from keras_cv.src.utils.preset_utils import save_to_preset
 
-    model = backbones.build("mobilenet_v3_small", weights="none", image_size=SIZE)
+    model = backbones.build_backbone("mobilenet_v3_small", weights="none", image_size=SIZE)
     variant = tmp_path / "models" / "keras" / "mobilenetv3" / "keras" / "mobilenet_v3_small_imagenet"
     save_to_preset(model, variant / "2")
     marks = variant / ".complete" / "2"
@@ -131,8 +131,8 @@ def test_imagenet_loads_from_a_seeded_cache(tmp_path: Path, run_python) -> None:
     code = (
         "import sys, numpy as np; from cxr_keras3 import _backend; _backend.select('jax');"
         "from cxr_keras3 import backbones;"
-        f"a = backbones.build('mobilenet_v3_small', weights='imagenet', image_size={SIZE});"
-        f"b = backbones.build('mobilenet_v3_small', weights={str(tmp_path / 'expected.weights.h5')!r},"
+        f"a = backbones.build_backbone('mobilenet_v3_small', weights='imagenet', image_size={SIZE});"
+        f"b = backbones.build_backbone('mobilenet_v3_small', weights={str(tmp_path / 'expected.weights.h5')!r},"
         f" image_size={SIZE});"
         "assert all(np.array_equal(x, y) for x, y in zip(a.get_weights(), b.get_weights(), strict=True))"
     )
@@ -144,8 +144,8 @@ def test_imagenet_loads_from_a_seeded_cache(tmp_path: Path, run_python) -> None:
 @pytest.mark.shared_data
 def test_real_imagenet_weights_load_whole(shared_data: Path) -> None:
     file = shared_data / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
-    model = backbones.build("mobilenet_025", weights=str(file), image_size=SIZE)
-    untrained = backbones.build("mobilenet_025", weights="none", image_size=SIZE)
+    model = backbones.build_backbone("mobilenet_025", weights=str(file), image_size=SIZE)
+    untrained = backbones.build_backbone("mobilenet_025", weights="none", image_size=SIZE)
     unchanged = [
         variable.path
         for variable, other in zip(model.weights, untrained.weights, strict=True)

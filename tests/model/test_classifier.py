@@ -12,7 +12,9 @@ from cxr_keras3.model import classifier
 
 @pytest.fixture(scope="module")
 def model() -> keras.Model:
-    return classifier.build("mobilenet_025", weights="none", image_size=64, class_count=4, dropout=0.5, seed=0)
+    return classifier.build_classifier(
+        "mobilenet_025", weights="none", image_size=64, class_count=4, dropout=0.5, seed=0
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,9 @@ def test_saved_model_gives_the_same_logits_without_this_package(
 
 def test_the_seed_decides_the_head(model: keras.Model) -> None:
     def kernel(seed: int) -> np.ndarray:
-        built = classifier.build("mobilenet_025", weights="none", image_size=64, class_count=4, dropout=0.0, seed=seed)
+        built = classifier.build_classifier(
+            "mobilenet_025", weights="none", image_size=64, class_count=4, dropout=0.0, seed=seed
+        )
         return np.asarray(built.get_layer(classifier.LOGITS).kernel)
 
     np.testing.assert_array_equal(kernel(0), kernel(0))

@@ -36,7 +36,7 @@ def test_a_finished_run_serves_from_openvino_what_keras_says(finished: Path, dat
     from cxr_keras3.training import data
     from tfds_cxr import reading
 
-    films = data.load(reading.find(data_dir), "validation").images[..., 0]
+    films = data.load_split(reading.find(data_dir), "validation").images[..., 0]
     fast, keras = serving.load(finished), serving.load(finished, runtime="jax")
     assert fast.description.startswith("OpenVINO")
     assert keras.description.startswith("Keras on jax")

@@ -192,7 +192,7 @@ def test_a_loss_that_is_no_number_ends_the_training(head: loop.Stage, tmp_path: 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "head.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"head\.npz is damaged.*delete it"):
-        checkpoint.load(tmp_path / "head.npz")
+        checkpoint.read(tmp_path / "head.npz")
 
 
 @pytest.mark.slow
@@ -205,11 +205,11 @@ def test_killed_it_goes_on_and_ends_with_the_same_model(data_dir: Path, run_pyth
 
 def test_training_starts_from_another_run(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, weights=str(run_dir))
-    model = stages.build(config)
+    model = stages.initial_model(config)
     for mine, theirs in zip(model.get_weights(), artifact.load_model(run_dir).get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(UserError, match="--backbone must be mobilenet_025"):
-        stages.build(dataclasses.replace(config, backbone="resnet50"))
+        stages.initial_model(dataclasses.replace(config, backbone="resnet50"))
 
 
 @pytest.mark.parametrize("fine_tune", ["last_stage", "all"])
@@ -219,7 +219,7 @@ def test_what_is_saved_is_the_model_alone(images: np.ndarray, tmp_path: Path, fi
     labels = np.arange(len(images)) % 4
     split = data.Split(images, labels, *(labels.astype(str),) * 3)
     config = dataclasses.replace(TINY, image_size=32, fine_tune=fine_tune, moving_average=0.9, fine_tune_epochs=1)
-    model = stages.build(config)
+    model = stages.initial_model(config)
     stages.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
     assert not model.compiled
     model.save(tmp_path / "model.keras")
@@ -231,7 +231,7 @@ def test_what_is_saved_is_the_model_alone(images: np.ndarray, tmp_path: Path, fi
 def test_cached_features_and_tail_together_are_the_model(images: np.ndarray) -> None:
     from cxr_keras3.model import backbones
 
-    model = stages.build(TINY)
+    model = stages.initial_model(TINY)
     boundary = backbones.boundary(model.get_layer(classifier.BACKBONE), TINY.backbone, "last_two_stages")
     frozen, tail = classifier.divide(model, boundary)
     whole = model.predict_on_batch(images[:4])

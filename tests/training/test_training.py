@@ -63,7 +63,7 @@ def test_metrics_are_those_of_the_predictions_written_beside_them(run_dir: Path,
 
 
 def test_evaluated_images_are_the_test_split_in_the_order_of_their_labels(run_dir: Path, data_dir: Path) -> None:
-    split = data.load(reading.find(data_dir), "test")
+    split = data.load_split(reading.find(data_dir), "test")
     with (run_dir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["image_id"] for row in rows] == split.image_ids.tolist()
@@ -81,7 +81,7 @@ def test_report_is_self_contained_and_says_that_images_are_synthetic(run_dir: Pa
 
 def test_the_frozen_part_did_not_move(run_dir: Path) -> None:
     model = artifact.load_model(run_dir)
-    fresh = classifier.build(
+    fresh = classifier.build_classifier(
         TINY.backbone, weights="none", image_size=TINY.image_size, class_count=4, dropout=0.0, seed=0
     )
     backbone, untouched = (m.get_layer(classifier.BACKBONE) for m in (model, fresh))
@@ -114,7 +114,7 @@ def test_the_head_learns_real_films_by_heart(shared_data: Path, tmp_path: Path) 
         dropout=0.0,
         fine_tune="none",
     )
-    model = stages.build(config)
+    model = stages.initial_model(config)
     split = data.Split(images, labels, labels.astype(str), labels.astype(str), labels.astype(str))
     stages.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
     predicted = data.predict(model, images, task="learnt by heart").argmax(axis=1)
