@@ -38,9 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _help(commands: Mapping[str, EntryPoint]) -> str:
     rows = [f"  {name:<12}{_summary(command.module)}" for name, command in commands.items()]
-    return "\n".join(
-        ["usage: cxr COMMAND ...", "", *rows, "", "cxr COMMAND --help says more of each.", DISCLAIMER, ""]
-    )
+    return "\n".join(["usage: cxr COMMAND ...", "", *rows, "", "cxr COMMAND --help says more of each.", DISCLAIMER, ""])
 
 
 def _summary(module: str) -> str:

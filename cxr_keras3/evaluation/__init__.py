@@ -1,4 +1,4 @@
-"""Measures a run: figures with intervals, calibration, triage, abstention and the shortcut audit."""
+"""Evaluation: figures with intervals, calibration, triage, abstention, and the shortcut audit."""
 
 from cxr_keras3.evaluation.run import describe, evaluate
 

@@ -3,23 +3,21 @@
 import csv
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from cxr_keras3 import images
-from cxr_keras3.base import progress
+from cxr_keras3.base import progress, records
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.evaluation import tables
 from cxr_keras3.evaluation.measures import measure
-from cxr_keras3.evaluation.scoring import Scorer
 from cxr_keras3.report import pages
-from cxr_keras3.run import artifact, calibration
-from cxr_keras3.statistics import metrics
+from cxr_keras3.run.folder import METRICS, PREDICTIONS, REPORT, Run
+from cxr_keras3.run.metrics import SCHEMA_VERSION, ExternalMetrics, FlagFigures, Internal, Unreadable
+from cxr_keras3.run.predictions import write_predictions
+from cxr_keras3.serving import batches, runtimes
 
 
 @dataclass(frozen=True)
@@ -80,75 +78,73 @@ def _label(name: str, class_names: Sequence[str], *, where: str) -> int:
 
 
 def evaluate(
-    run_dir: Path, labelled: Sequence[Labelled], *, output_dir: Path, runtime: str | None = None
-) -> dict[str, Any]:
-    """Scores the files and writes `metrics.json`, `predictions.csv` and `report.html`.
+    run: Run, labelled: Sequence[Labelled], *, output_dir: Path, runtime: str | None = None
+) -> ExternalMetrics:
+    """Scores the files and writes `predictions.csv`, `report.html` and, last, `metrics.json`.
 
     Files with the same pixels count as one group; the files say nothing of patients.
 
     Args:
-        run_dir: The run folder, with its calibration; its own figures are shown beside these where it has them.
+        run: The run, with its calibration; its own figures are shown beside these where it has them.
         labelled: The files, from `from_folder` or `from_table`.
         output_dir: Where the files go; made where missing.
-        runtime: What computes, see `Scorer`.
-
-    Returns:
-        What was written to `metrics.json`.
+        runtime: See `runtimes.load_runtime`.
 
     Raises:
         UserError: Where the run is not calibrated, or no file can be read.
     """
-    manifest = artifact.load_manifest(run_dir)
-    calibrated = calibration.load(run_dir / artifact.CALIBRATION)
+    calibrated = run.required_calibration
     read, films, unreadable = _decode(labelled)
     if not read:
-        raise UserError(f"no file could be read, the first because {unreadable[0]['reason']}; pass readable images")
+        raise UserError(f"no file could be read, the first because {unreadable[0].reason}; pass readable images")
     labels = np.array([item.label for item in read])
     groups = np.array([hashlib.sha256(film.tobytes()).hexdigest() for film in films])
-    outputs = Scorer(run_dir, runtime=runtime).run(films, "scoring the images")
-    probabilities = calibrated.probabilities(outputs.logits)
-    results = {
-        "schema_version": artifact.METRICS_SCHEMA_VERSION,
-        "run": manifest.name,
-        "split": "external",
-        "groups": len(np.unique(groups)),
-        "synthetic": False,
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        **measure(calibrated, outputs.logits, labels, groups=groups),
-        "unreadable": unreadable,
-        "internal": _internal(run_dir),
-    }
+    model = runtimes.load_runtime(run, runtime, precision="float32")
+    logits = batches.run(model, films, task="scoring the images").logits
+    probabilities = calibrated.probabilities(logits)
+    metrics = ExternalMetrics(
+        **vars(measure(calibrated, logits, labels, groups=groups)),
+        schema_version=SCHEMA_VERSION,
+        run=run.name,
+        split="external",
+        groups=len(np.unique(groups)),
+        synthetic=False,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        unreadable=tuple(unreadable),
+        internal=_internal(run),
+    )
     output_dir.mkdir(parents=True, exist_ok=True)
-    artifact.write_json(output_dir / artifact.METRICS, results)
+    (output_dir / METRICS).unlink(missing_ok=True)
     columns = {"file": [str(item.file) for item in read]}
-    tables.write_predictions(output_dir / artifact.PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
-    page = pages.render_external(results, manifest, labels=labels, logits=outputs.logits, probabilities=probabilities)
-    (output_dir / artifact.REPORT).write_text(page, encoding="utf-8")
-    return results
+    write_predictions(output_dir / PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
+    pages.write_external_report(output_dir / REPORT, metrics, run.manifest, labels=labels, probabilities=probabilities)
+    records.write(output_dir / METRICS, metrics)
+    return metrics
 
 
-def _decode(labelled: Sequence[Labelled]) -> tuple[list[Labelled], np.ndarray, list[dict[str, str]]]:
+def _decode(labelled: Sequence[Labelled]) -> tuple[list[Labelled], np.ndarray, list[Unreadable]]:
     """The files that could be read, their images uint8 (N, 299, 299, 1), and why the others could not."""
     read, films, unreadable = [], [], []
     for item in progress.track(labelled, description="reading the images"):
         try:
             films.append(images.canonical(images.decode(item.file).pixels))
         except images.ImageError as error:
-            unreadable.append({"file": str(item.file), "reason": str(error)})
+            unreadable.append(Unreadable(file=str(item.file), reason=str(error)))
             continue
         read.append(item)
     return read, np.array(films), unreadable
 
 
-def _internal(run_dir: Path) -> dict[str, Any] | None:
+def _internal(run: Run) -> Internal | None:
     """What the run's own evaluation found on its test split; None where it has none."""
-    path = run_dir / artifact.EVALUATION / artifact.METRICS
-    if not path.exists():
+    found = run.metrics
+    if found is None:
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found.get("schema_version") != artifact.METRICS_SCHEMA_VERSION:
-        return None
-    recalls = {name: row["recall"] for name, row in found["by_class"].items()}
-    flag = {name: found["triage"][name] for name in ("auroc", "sensitivity", "specificity")}
-    headlines = {name: found[name] for name in metrics.HEADLINES}
-    return {"split": found["split"], "images": found["images"], **headlines, "recall": recalls, "triage": flag}
+    triage = found.triage
+    return Internal(
+        **found.headlines(),
+        split=found.split,
+        images=found.images,
+        recall={name: row.recall for name, row in found.by_class.items()},
+        triage=FlagFigures(auroc=triage.auroc, sensitivity=triage.sensitivity, specificity=triage.specificity),
+    )

@@ -1,20 +1,17 @@
-"""What can be said of any labelled images: figures, calibration, triage and abstention."""
-
-import dataclasses
-from typing import Any
+"""Measuring any labelled images: figures, calibration, triage and abstention."""
 
 import numpy as np
 
 from cxr_keras3.evaluation.abstention import accuracy_by_share_answered, prediction_sets
 from cxr_keras3.evaluation.triage import triage
-from cxr_keras3.run import calibration
+from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.metrics import CalibrationErrors, MeasuredCalibration, Measures, Reliability
 from cxr_keras3.statistics import metrics
+from cxr_keras3.statistics.figures import Headlines
 
 
-def measure(
-    calibrated: calibration.Calibration, logits: np.ndarray, labels: np.ndarray, *, groups: np.ndarray
-) -> dict[str, Any]:
-    """What metrics.json says of a set of images, whatever they are, see docs/metrics-schema.md.
+def measure(calibrated: Calibration, logits: np.ndarray, labels: np.ndarray, *, groups: np.ndarray) -> Measures:
+    """Measures a set of images, whatever they are.
 
     Args:
         calibrated: The run's calibration.
@@ -26,18 +23,37 @@ def measure(
     names = calibrated.class_names
     before = metrics.headline_figures(labels, metrics.softmax(logits), groups=groups)
     after = metrics.headline_figures(labels, probabilities, groups=groups)
-    changed = ("expected_calibration_error", "brier", "log_loss")
-    return {
-        "images": len(labels),
-        **after,
-        "by_class": metrics.by_class(labels, probabilities, class_names=names, groups=groups),
-        "confusion_matrix": metrics.confusion_matrix(labels, probabilities.argmax(axis=1), class_count=len(names)),
-        "calibration": {
-            **dataclasses.asdict(calibrated),
-            "before": {name: before[name] for name in changed},
-            "after": {name: after[name] for name in changed},
-        },
-        "triage": triage(calibrated, probabilities, labels, groups=groups),
-        "prediction_sets": prediction_sets(calibrated, probabilities, labels, groups=groups),
-        "accuracy_by_share_answered": accuracy_by_share_answered(probabilities, labels, groups=groups),
-    }
+    return Measures(
+        **after.headlines(),
+        images=len(labels),
+        by_class=metrics.class_figures(labels, probabilities, class_names=names, groups=groups),
+        confusion_matrix=metrics.confusion_matrix(labels, probabilities.argmax(axis=1), class_count=len(names)),
+        calibration=MeasuredCalibration(
+            **vars(calibrated),
+            before=_errors(before, metrics.softmax(logits), labels),
+            after=_errors(after, probabilities, labels),
+        ),
+        triage=triage(calibrated, probabilities, labels, groups=groups),
+        prediction_sets=prediction_sets(calibrated, probabilities, labels, groups=groups),
+        accuracy_by_share_answered=accuracy_by_share_answered(probabilities, labels, groups=groups),
+    )
+
+
+def _errors(figures: Headlines, probabilities: np.ndarray, labels: np.ndarray) -> CalibrationErrors:
+    return CalibrationErrors(
+        expected_calibration_error=figures.expected_calibration_error,
+        brier=figures.brier,
+        log_loss=figures.log_loss,
+        reliability=reliability(labels, probabilities),
+    )
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
+    """Accuracy against confidence, in equal bins."""
+    bins = metrics.CALIBRATION_BINS
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    filled = counts > 0
+    x, y = (np.bincount(places, column, bins)[filled] / counts[filled] for column in (confidence, right))
+    return Reliability(confidence=tuple(x.tolist()), accuracy=tuple(y.tolist()), images=tuple(counts[filled].tolist()))

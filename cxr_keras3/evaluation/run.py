@@ -1,173 +1,204 @@
-"""Measures a run on a split of the dataset and writes metrics, predictions, a report and the model card."""
+"""Measures a run on a split of its dataset and writes predictions, a report, the model card and, last, the metrics."""
 
 import datetime as dt
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from cxr_keras3.evaluation import audit, floors, masks, mistakes, sources, tables
+from cxr_keras3.base import records
+from cxr_keras3.evaluation import mistakes
+from cxr_keras3.evaluation.audit import audit, floors, masks
+from cxr_keras3.evaluation.audit.sources import Part
 from cxr_keras3.evaluation.measures import measure
-from cxr_keras3.evaluation.scoring import Outputs, Scorer
 from cxr_keras3.report import pages
-from cxr_keras3.run import artifact, calibration
+from cxr_keras3.run import calibration
 from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.folder import METRICS, MODEL_CARD, PREDICTIONS, REPORT, Run
+from cxr_keras3.run.metrics import SCHEMA_VERSION, Audit, Errors, Floor, Metrics, Timing
+from cxr_keras3.run.predictions import write_predictions
+from cxr_keras3.serving import batches, runtimes
+from cxr_keras3.serving.outputs import Outputs
+from cxr_keras3.statistics.metrics import softmax
 from cxr_keras3.training import data
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
+class _Model:
+    """A run's model in float32, and the seconds spent in it so far, its compilation included."""
+
+    def __init__(self, run: Run, runtime: str | None) -> None:
+        self._runtime = runtimes.load_runtime(run, runtime, precision="float32")
+        self.seconds = 0.0
+
+    def outputs(self, images: np.ndarray, task: str) -> Outputs:
+        started = time.perf_counter()
+        found = batches.run(self._runtime, images, task=task)
+        self.seconds += time.perf_counter() - started
+        return found
+
+    def predict(self, images: np.ndarray, task: str) -> np.ndarray:
+        """See `audit.cues.Predict`; which class is most probable does not depend on a temperature."""
+        return softmax(self.outputs(images, task).logits)
+
+
 def evaluate(
-    run_dir: Path,
+    run: Run,
     builder: Builder,
     *,
     split: str,
     output_dir: Path,
     sensitivity: float | None = None,
     runtime: str | None = None,
-) -> dict[str, Any]:
-    """Scores a split and writes `metrics.json`, `predictions.csv` and `report.html`.
+) -> Metrics:
+    """Scores a split and writes `predictions.csv`, `report.html` and, last, `metrics.json`.
 
     Evaluating the test split writes the run's model card too.
 
     Args:
-        run_dir: The run folder; its `calibration.json` is fitted on the validation split where it is missing.
+        run: The run; its calibration is fitted on the validation split where it is missing.
         builder: The dataset the run was trained on.
         split: One of `data.SPLITS`.
         output_dir: Where the files go; made where missing.
         sensitivity: Share of abnormal images to flag; the calibration is fitted anew where it aimed at
             another. None keeps it, or takes 0.95.
-        runtime: What computes, see `Scorer`.
-
-    Returns:
-        What was written to `metrics.json`, see docs/metrics-schema.md.
+        runtime: See `runtimes.load_runtime`.
     """
     started = time.perf_counter()
-    manifest = artifact.load_manifest(run_dir)
-    scorer = Scorer(run_dir, runtime=runtime)
-    validation = data.load(builder, "validation", region=manifest.region)
-    tuned = scorer.run(validation.images, "scoring the validation split")
-    calibrated = calibration.of_run(
-        run_dir, tuned.logits, validation.labels, class_names=manifest.class_names, sensitivity=sensitivity
+    model = _Model(run, runtime)
+    validation = data.load_split(builder, "validation", region=run.manifest.region)
+    tuned = model.outputs(validation.images, "scoring the validation split")
+    calibrated = calibration.adjusted(
+        run.calibration, tuned.logits, validation.labels, class_names=run.class_names, sensitivity=sensitivity
     )
-    examples = data.load(builder, split, region=manifest.region)
-    already = scorer.seconds
-    outputs = scorer.run(examples.images, f"scoring the {split} split")
-    scoring_seconds = scorer.seconds - already
-    results = {
-        "schema_version": artifact.METRICS_SCHEMA_VERSION,
-        "run": manifest.name,
-        "split": split,
-        "groups": len(np.unique(examples.group_ids)),
-        "synthetic": manifest.data["synthetic"],
-        "created": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        **measure(calibrated, outputs.logits, examples.labels, groups=examples.group_ids),
-    }
+    if calibrated is not run.calibration:
+        run.write_calibration(calibrated)
+    examples = data.load_split(builder, split, region=run.manifest.region)
+    already = model.seconds
+    outputs = model.outputs(examples.images, f"scoring the {split} split")
+    scoring_seconds = model.seconds - already
+    measures = measure(calibrated, outputs.logits, examples.labels, groups=examples.group_ids)
     # Probes fitted on the images they are scored on would say nothing.
     probed = None if split == "validation" else (tuned.features, validation.labels, validation.sources)
-    macro_auroc = results["macro_auroc"]["value"]
-    results |= _audited(
-        scorer, builder, manifest, examples, outputs, split=split, probed=probed, macro_auroc=macro_auroc
+    floor_figures, audited = _audit(
+        model, builder, run, examples, outputs, split=split, probed=probed, macro_auroc=measures.macro_auroc.value
     )
-    results["errors"] = _errors(examples, outputs, calibrated)
+    scored = _Scored(examples, outputs, calibrated.probabilities(outputs.logits))
+    errors = _errors(scored, class_names=run.class_names)
     seconds = time.perf_counter() - started
-    results["timing"] = {
-        "total_seconds": round(seconds, 1),
-        "model_seconds": round(scorer.seconds, 1),
-        "scoring_seconds": round(scoring_seconds, 1),
-        "share_outside_the_model": round(1 - scorer.seconds / seconds, 3),
-    }
-    _write(results, manifest, examples, outputs, calibrated, run_dir=run_dir, output_dir=output_dir)
-    return results
+    metrics = Metrics(
+        **vars(measures),
+        schema_version=SCHEMA_VERSION,
+        run=run.name,
+        split=split,
+        groups=len(np.unique(examples.group_ids)),
+        synthetic=run.manifest.is_synthetic,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        floors=floor_figures,
+        audit=audited,
+        errors=errors,
+        timing=Timing(
+            total_seconds=round(seconds, 1),
+            model_seconds=round(model.seconds, 1),
+            scoring_seconds=round(scoring_seconds, 1),
+            share_outside_the_model=round(1 - model.seconds / seconds, 3),
+        ),
+    )
+    _write(metrics, run, scored, calibrated, output_dir=output_dir)
+    return metrics
 
 
-def _audited(
-    scorer: Scorer,
+def _audit(
+    model: _Model,
     builder: Builder,
-    manifest: artifact.Manifest,
+    run: Run,
     examples: data.Split,
     outputs: Outputs,
     *,
     split: str,
-    probed: sources.Part | None,
+    probed: Part | None,
     macro_auroc: float | None,
-) -> dict[str, Any]:
-    answers = floors.predict(
-        floors.clues_of_split(builder, "train", region=manifest.region),
+) -> tuple[dict[str, Floor], Audit]:
+    answers = floors.floor_answers(
+        floors.clues_of_split(builder, "train", region=run.manifest.region),
         floors.clues(examples.images, examples.labels, examples.sources),
     )
-    names = manifest.class_names
-    return {
-        "floors": floors.score(answers, examples.labels, groups=examples.group_ids, class_count=len(names)),
-        "audit": audit.audit(
-            scorer.predict,
-            examples,
-            masks.load(builder, split, region=manifest.region),
-            outputs,
-            probed=probed,
-            floor_answers=answers,
-            class_names=names,
-            macro_auroc=macro_auroc,
-        ),
-    }
-
-
-def _write(
-    results: dict[str, Any],
-    manifest: artifact.Manifest,
-    examples: data.Split,
-    outputs: Outputs,
-    calibrated: Calibration,
-    *,
-    run_dir: Path,
-    output_dir: Path,
-) -> None:
-    probabilities = calibrated.probabilities(outputs.logits)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    artifact.write_json(output_dir / artifact.METRICS, results)
-    columns = {"image_id": examples.image_ids, "group_id": examples.group_ids, "source": examples.sources}
-    tables.write_predictions(
-        output_dir / artifact.PREDICTIONS, columns, examples.labels, probabilities, calibrated=calibrated
+    labels, groups = examples.labels, examples.group_ids
+    found = floors.floor_figures(answers, labels, groups=groups, class_count=len(run.class_names))
+    audited = audit(
+        model.predict,
+        examples,
+        masks.load_masks(builder, split, region=run.manifest.region),
+        outputs,
+        probed=probed,
+        floor_answers=answers,
+        class_names=run.class_names,
+        macro_auroc=macro_auroc,
     )
-    page = pages.render(results, manifest, examples=examples, outputs=outputs, probabilities=probabilities)
-    (output_dir / artifact.REPORT).write_text(page, encoding="utf-8")
-    if results["split"] == "test":
-        folder = artifact.results_dir(run_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / artifact.MODEL_CARD).write_text(pages.model_card(results, manifest), encoding="utf-8")
+    return found, audited
 
 
-def _errors(examples: data.Split, outputs: Outputs, calibrated: Calibration) -> dict[str, Any]:
-    probabilities, class_names = calibrated.probabilities(outputs.logits), calibrated.class_names
-    predicted = probabilities.argmax(axis=1)
-    names: dict[str, Any] = {"image_ids": examples.image_ids, "class_names": class_names}
-    return {
-        "most_confident": [
-            {
-                "image_id": str(examples.image_ids[index]),
-                "label": class_names[examples.labels[index]],
-                "predicted": class_names[predicted[index]],
-                "probability": float(probabilities[index].max()),
-            }
-            for index in mistakes.most_confident(examples.labels, probabilities)
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """A split, what the model gives for it, and the calibrated probabilities, float64 (N, classes)."""
+
+    examples: data.Split
+    outputs: Outputs
+    probabilities: np.ndarray
+
+    @property
+    def confident_mistakes(self) -> list[int]:
+        """Positions of the images that the report shows."""
+        return mistakes.most_confident(self.examples.labels, self.probabilities)
+
+
+def _write(metrics: Metrics, run: Run, scored: _Scored, calibrated: Calibration, *, output_dir: Path) -> None:
+    """Writes the files; the metrics last, for a folder that holds them counts as whole."""
+    examples, probabilities = scored.examples, scored.probabilities
+    output_dir.mkdir(parents=True, exist_ok=True)
+    (output_dir / METRICS).unlink(missing_ok=True)
+    columns = {"image_id": examples.image_ids, "group_id": examples.group_ids, "source": examples.sources}
+    write_predictions(output_dir / PREDICTIONS, columns, examples.labels, probabilities, calibrated=calibrated)
+    maps = scored.outputs.activation_maps
+    pages.write_report(
+        output_dir / REPORT,
+        metrics,
+        run.manifest,
+        labels=examples.labels,
+        probabilities=probabilities,
+        films=[
+            (examples.images[index], maps[index, :, :, probabilities[index].argmax()])
+            for index in scored.confident_mistakes
         ],
-        "copies_answered_differently": mistakes.copies_answered_differently(
-            examples.labels, predicted, examples.group_ids, **names
-        ),
-        "likely_label_errors": mistakes.likely_label_errors(
-            outputs.features, examples.labels, examples.group_ids, **names
-        ),
-    }
+    )
+    if metrics.split == "test":
+        run.results_folder.mkdir(parents=True, exist_ok=True)
+        pages.write_model_card(run.results_folder / MODEL_CARD, metrics, run.manifest)
+    records.write(output_dir / METRICS, metrics)
 
 
-def describe(results: dict[str, Any]) -> str:
+def _errors(scored: _Scored, *, class_names: tuple[str, ...]) -> Errors:
+    labels, groups, image_ids = scored.examples.labels, scored.examples.group_ids, scored.examples.image_ids
+    return Errors(
+        most_confident=mistakes.confident_mistakes(
+            scored.confident_mistakes, labels, scored.probabilities, image_ids=image_ids, class_names=class_names
+        ),
+        copies_answered_differently=mistakes.copies_answered_differently(
+            labels, scored.probabilities.argmax(axis=1), groups, image_ids=image_ids, class_names=class_names
+        ),
+        likely_label_errors=mistakes.likely_label_errors(
+            scored.outputs.features, labels, groups, image_ids=image_ids, class_names=class_names
+        ),
+    )
+
+
+def describe(metrics: Metrics) -> str:
     """The headline figures in a line, with what they are worth."""
     shown = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc")
-    figures = ", ".join(
-        f"{name.replace('_', ' ')} {results[name]['value']:.3f} "
-        f"({results[name]['low']:.3f} to {results[name]['high']:.3f})"
-        for name in shown
-        if results[name]["value"] is not None
+    figures = metrics.headlines()
+    said = ", ".join(
+        f"{name.replace('_', ' ')} {figures[name].text()}" for name in shown if figures[name].value is not None
     )
-    note = "; the images are synthetic, these figures say nothing of real ones" if results["synthetic"] else ""
-    return f"{results['split']}, {results['images']} images: {figures}{note}; audit: {results['audit']['verdict']}"
+    note = "; the images are synthetic, these figures say nothing of real ones" if metrics.synthetic else ""
+    return f"{metrics.split}, {metrics.images} images: {said}{note}; audit: {metrics.audit.verdict}"

@@ -1,145 +1,97 @@
-"""Renders the report and the model card from what was measured."""
+"""The pages about a run, each one file with its pictures inside: report, external report, comparison, model card."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
-import jinja2
 import numpy as np
 
-from cxr_keras3.evaluation import mistakes
-from cxr_keras3.evaluation.scoring import Outputs
-from cxr_keras3.evaluation.verdict import CUES
-from cxr_keras3.report import checklists, plots
-from cxr_keras3.run import artifact
-from cxr_keras3.statistics import metrics
-from cxr_keras3.training import data
+from cxr_keras3.base import files
+from cxr_keras3.report import checklists, plots, texts
+from cxr_keras3.report.curves import precision_recall_curves, roc_curves
+from cxr_keras3.report.templating import environment
+from cxr_keras3.run.manifest import Manifest
+from cxr_keras3.run.metrics import Comparison, ExternalMetrics, Measures, Metrics
 
-EXPLANATIONS = {
-    "largest_class": "always the most frequent class",
-    "source_oracle": "knows the collection an image comes from, and nothing else",
-    "border_only": "logistic regression on the outer 6 pixels of a 64 x 64 thumbnail: no lung in sight",
-    "thumbnail": "logistic regression on a 32 x 32 thumbnail",
-    "image_statistics": "logistic regression on mean, spread, skew, percentiles and entropy of the grey levels",
-}
+_ENVIRONMENT = environment("cxr_keras3.report")
+_ENVIRONMENT.globals |= {"headlines": texts.HEADLINES, "floor_words": texts.FLOORS, "cue_words": texts.CUES}
+
+FilmAndMap = tuple[np.ndarray, np.ndarray]
+"""A film, uint8 (299, 299, 1), and an activation map of it, float (h, w)."""
 
 
-def render(
-    results: Mapping[str, Any],
-    manifest: artifact.Manifest,
+def write_report(
+    path: Path,
+    metrics: Metrics,
+    manifest: Manifest,
     *,
-    examples: data.Split,
-    outputs: Outputs,
+    labels: np.ndarray,
     probabilities: np.ndarray,
-) -> str:
-    """The report as one HTML page with its pictures inside.
+    films: Sequence[FilmAndMap],
+) -> None:
+    """Writes the report on a split as an HTML page.
 
     Args:
-        results: What metrics.json holds.
+        path: Where it goes.
+        metrics: What was found.
         manifest: The run's.
-        examples: The split.
-        outputs: What the model gives for it.
+        labels: int (N,).
         probabilities: Calibrated, float (N, classes).
+        films: Those of `metrics.errors.most_confident`, with the map of the answer given.
     """
-    labels, names = examples.labels, manifest.class_names
-    regions = results["audit"]["regions"]
-    model_bar = {"the model": results["accuracy"]}
-    pictures = {
-        **_curves(results, labels, outputs.logits, probabilities, names),
-        "floors": plots.bars(model_bar | results["floors"], xlabel="accuracy"),
+    regions = metrics.audit.regions
+    pictures = _curves(metrics, labels, probabilities, manifest.class_names) | {
+        "floors": plots.bars({bar.name: bar.accuracy for bar in texts.accuracy_bars(metrics)}, xlabel="accuracy"),
         "regions": plots.bars(
-            regions["balanced_accuracy"], xlabel="balanced accuracy", line=regions["chance"], line_name="chance"
+            regions.balanced_accuracy, xlabel="balanced accuracy", line=regions.chance, line_name="chance"
         )
-        if regions["images"]
+        if regions.images
         else None,
     }
-    gallery = [
-        {
-            **row,
-            "picture": plots.film(examples.images[index], outputs.maps[index, :, :, probabilities[index].argmax()]),
-        }
-        for index, row in zip(
-            mistakes.most_confident(labels, probabilities), results["errors"]["most_confident"], strict=True
-        )
-    ]
-    return template("report.html").render(
-        results=results,
+    page = _ENVIRONMENT.get_template("report.html").render(
+        results=metrics,
         manifest=manifest,
         pictures=pictures,
-        gallery=gallery,
-        explanations=EXPLANATIONS,
-        cues=CUES,
+        films=[plots.film(image, heat) for image, heat in films],
         claim=checklists.CLAIM,
         tripod_ai=checklists.TRIPOD_AI,
     )
+    files.write_text(path, page)
 
 
-def render_external(
-    results: Mapping[str, Any],
-    manifest: artifact.Manifest,
-    *,
-    labels: np.ndarray,
-    logits: np.ndarray,
-    probabilities: np.ndarray,
-) -> str:
-    """The page for images from elsewhere, with the run's own figures beside theirs."""
-    return template("external.html").render(
-        results=results,
+def write_external_report(
+    path: Path, metrics: ExternalMetrics, manifest: Manifest, *, labels: np.ndarray, probabilities: np.ndarray
+) -> None:
+    """Writes the report on images from elsewhere, with the run's own figures beside theirs, as an HTML page."""
+    page = _ENVIRONMENT.get_template("external.html").render(
+        results=metrics,
         manifest=manifest,
-        pictures=_curves(results, labels, logits, probabilities, manifest.class_names),
-        headlines=metrics.HEADLINES,
+        pictures=_curves(metrics, labels, probabilities, manifest.class_names),
     )
+    files.write_text(path, page)
+
+
+def write_comparison(path: Path, comparison: Comparison) -> None:
+    """Writes the comparison of two runs as an HTML page."""
+    files.write_text(path, _ENVIRONMENT.get_template("comparison.html").render(results=comparison))
+
+
+def write_model_card(path: Path, metrics: Metrics, manifest: Manifest) -> None:
+    """Writes the run's README.md in the form that the Hugging Face hub reads: a YAML header, then Markdown."""
+    files.write_text(path, _ENVIRONMENT.get_template("model_card.md").render(results=metrics, manifest=manifest))
 
 
 def _curves(
-    results: Mapping[str, Any],
-    labels: np.ndarray,
-    logits: np.ndarray,
-    probabilities: np.ndarray,
-    names: tuple[str, ...],
+    metrics: Measures, labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]
 ) -> dict[str, str | None]:
     """The pictures that any labelled images give; no ROC and precision-recall curve of a single class."""
     several = len(np.unique(labels)) > 1
+    calibration = metrics.calibration
     return {
-        "confusion_matrix": plots.confusion_matrix(results["confusion_matrix"], names),
-        "roc": plots.roc(labels, probabilities, names) if several else None,
-        "precision_recall": plots.precision_recall(labels, probabilities, names) if several else None,
-        "reliability": plots.reliability(labels, metrics.softmax(logits), probabilities),
-        "answered": plots.answered(results["accuracy_by_share_answered"]),
+        "confusion_matrix": plots.confusion_matrix(metrics.confusion_matrix, names),
+        "roc": plots.roc(roc_curves(labels, probabilities, names)) if several else None,
+        "precision_recall": plots.precision_recall(precision_recall_curves(labels, probabilities, names))
+        if several
+        else None,
+        "reliability": plots.reliability(calibration.before.reliability, calibration.after.reliability),
+        "answered": plots.answered(metrics.accuracy_by_share_answered),
     }
-
-
-def model_card(results: Mapping[str, Any], manifest: artifact.Manifest) -> str:
-    """The run's README.md in the form that the Hugging Face hub reads: a YAML header, then Markdown."""
-    return template("model_card.md").render(results=results, manifest=manifest)
-
-
-def template(name: str) -> jinja2.Template:
-    """A page's template, with the filters that format figures."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("cxr_keras3.report"),
-        autoescape=name.endswith(".html"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["figure"] = figure_text
-    environment.filters["percent"] = percent_text
-    environment.filters["words"] = lambda text: text.replace("_", " ")
-    return environment.get_template(name)
-
-
-def figure_text(figure: Mapping[str, float | None], digits: int = 3) -> str:
-    """A figure with its interval, for example "0.892 (0.868 to 0.915)"."""
-    if figure["value"] is None:
-        return "undefined"
-    return f"{figure['value']:.{digits}f} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
-
-
-def percent_text(figure: Mapping[str, float | None], digits: int = 0) -> str:
-    """A share with its interval in per cent, for example "89 % (87 to 92)"."""
-    if figure["value"] is None:
-        return "undefined"
-    value, low, high = (
-        100 * number for number in (figure["value"], figure["low"], figure["high"]) if number is not None
-    )
-    return f"{value:.{digits}f} % ({low:.{digits}f} to {high:.{digits}f})"

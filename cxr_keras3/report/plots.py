@@ -2,18 +2,20 @@
 
 import base64
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import matplotlib.figure
 import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
-from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_curve, roc_curve
+from sklearn.metrics import ConfusionMatrixDisplay
 
+from cxr_keras3.report.curves import Curve
+from cxr_keras3.report.texts import THE_MODEL
+from cxr_keras3.run.metrics import Reliability
 from cxr_keras3.serving import heat_maps
-from cxr_keras3.statistics.metrics import CALIBRATION_BINS
+from cxr_keras3.statistics.figures import Figure
 
 COLOURS = ("#1f6fb4", "#d1662b", "#3a8f4d", "#8a5ab0")
 INK = "#1b2a3a"
@@ -35,63 +37,55 @@ def confusion_matrix(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> s
     return _svg(figure)
 
 
-def roc(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> str:
+def roc(curves: Sequence[Curve]) -> str:
     """One curve a class, against the rest."""
     figure, axes = _canvas(4.4, 4.2)
     axes.plot([0, 1], [0, 1], color="#9fb0bf", linewidth=0.8)
-    for index, name, colour in _classes(labels, names):
-        false_alarms, found, _ = roc_curve(labels == index, probabilities[:, index])
-        axes.plot(false_alarms, found, color=colour, label=name)
+    _draw(axes, curves)
     axes.set(xlabel="1 - specificity", ylabel="sensitivity", xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(fontsize=8)
     return _svg(figure)
 
 
-def precision_recall(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> str:
+def precision_recall(curves: Sequence[Curve]) -> str:
     """One curve a class, against the rest."""
     figure, axes = _canvas(4.4, 4.2)
-    for index, name, colour in _classes(labels, names):
-        precision, recall, _ = precision_recall_curve(labels == index, probabilities[:, index])
-        axes.plot(recall, precision, color=colour, label=name)
+    _draw(axes, curves)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(fontsize=8)
     return _svg(figure)
 
 
-def reliability(labels: np.ndarray, before: np.ndarray, after: np.ndarray) -> str:
+def reliability(before: Reliability, after: Reliability) -> str:
     """Accuracy against confidence in equal bins, before and after the temperature; points are sized by images."""
     figure, axes = _canvas(4.4, 4.2)
     axes.plot([0, 1], [0, 1], color="#9fb0bf", linewidth=0.8)
-    for probabilities, name, colour in ((before, "before", COLOURS[1]), (after, "after", COLOURS[0])):
-        confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-        bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-        filled = counts > 0
-        x, y = (np.bincount(bins, column, CALIBRATION_BINS)[filled] / counts[filled] for column in (confidence, right))
-        axes.plot(x, y, color=colour, linewidth=1, label=f"{name} temperature scaling")
-        axes.scatter(x, y, s=200 * counts[filled] / counts.max(), color=colour, alpha=0.5)
+    for curve, name, colour in ((before, "before", COLOURS[1]), (after, "after", COLOURS[0])):
+        axes.plot(curve.confidence, curve.accuracy, color=colour, linewidth=1, label=f"{name} temperature scaling")
+        sizes = 200 * np.array(curve.images) / max(curve.images)
+        axes.scatter(curve.confidence, curve.accuracy, s=sizes, color=colour, alpha=0.5)
     axes.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(fontsize=8)
     return _svg(figure)
 
 
-def answered(rows: dict[str, dict[str, float]]) -> str:
+def answered(rows: Mapping[str, Figure]) -> str:
     """Accuracy against the share of images answered, with its interval."""
     figure, axes = _canvas(4.4, 4.2)
     shares = [float(share) for share in rows]
-    low, value, high = ([row[key] for row in rows.values()] for key in ("low", "value", "high"))
+    bounds = [row.defined for row in rows.values()]
+    low, high = [each.low for each in bounds], [each.high for each in bounds]
     axes.fill_between(shares, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
-    axes.plot(shares, value, color=COLOURS[0], marker="o")
+    axes.plot(shares, [each.value for each in bounds], color=COLOURS[0], marker="o")
     axes.set(xlabel="share answered, the surest first", ylabel="accuracy", xlim=(1.0, 0.48))
     return _svg(figure)
 
 
-def bars(rows: dict[str, Any], *, xlabel: str, line: float | None = None, line_name: str = "") -> str:
+def bars(rows: Mapping[str, Figure], *, xlabel: str, line: float | None = None, line_name: str = "") -> str:
     """Figures with intervals as horizontal bars, by name, the first on top; a line marks what to compare them with."""
     figure, axes = _canvas(6.4, 0.6 + 0.36 * len(rows))
-    values = np.array([row["value"] for row in rows.values()])
-    ends = np.array([[row["low"], row["high"]] for row in rows.values()]).T
-    colours = [COLOURS[1] if name == "the model" else COLOURS[0] for name in rows]
+    bounds = [row.defined for row in rows.values()]
+    values = np.array([each.value for each in bounds])
+    ends = np.array([[each.low, each.high] for each in bounds]).T
+    colours = [COLOURS[1] if name == THE_MODEL else COLOURS[0] for name in rows]
     axes.barh(range(len(rows)), values, color=colours, height=0.62)
     axes.errorbar(values, range(len(rows)), xerr=np.abs(ends - values), fmt="none", ecolor=INK, elinewidth=1, capsize=2)
     axes.set_yticks(range(len(rows)), [name.replace("_", " ") for name in rows], fontsize=9)
@@ -120,10 +114,10 @@ def film(image: np.ndarray, heat: np.ndarray) -> str:
     return _uri(buffer.getvalue(), "image/jpeg")
 
 
-def _classes(labels: np.ndarray, names: Sequence[str]) -> list[tuple[int, str, str]]:
-    """Classes with images both in and out of them, and their colours."""
-    present = [(labels == index).any() and (labels != index).any() for index in range(len(names))]
-    return [(index, name, COLOURS[index % 4]) for index, name in enumerate(names) if present[index]]
+def _draw(axes: Axes, curves: Sequence[Curve]) -> None:
+    for curve in curves:
+        axes.plot(curve.x, curve.y, color=COLOURS[curve.index % len(COLOURS)], label=curve.name)
+    axes.legend(fontsize=8)
 
 
 def _canvas(width: float, height: float) -> tuple[matplotlib.figure.Figure, Axes]:

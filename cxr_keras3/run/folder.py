@@ -24,8 +24,11 @@ from cxr_keras3.run import manifest as manifests
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.gate import Gate
 from cxr_keras3.run.manifest import Manifest
+from cxr_keras3.run.metrics import SCHEMA_VERSION as METRICS_SCHEMA_VERSION
+from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.run.parity import PARITY, Parity
 from cxr_keras3.run.parity import SCHEMA_VERSION as PARITY_SCHEMA_VERSION
+from cxr_keras3.run.predictions import Predictions, read_predictions
 
 if TYPE_CHECKING:  # reading a run must import neither Keras nor TensorFlow
     import keras
@@ -147,10 +150,36 @@ class Run:
         return gates.read(path) if path.exists() else None
 
     @cached_property
-    def metrics(self) -> Mapping[str, Any] | None:
-        """What its evaluation on the test split found; None where it was never evaluated."""
+    def metrics(self) -> Metrics | None:
+        """What its evaluation on the test split found; None where it was never evaluated.
+
+        Raises:
+            UserError: Where the file is damaged or of another version.
+        """
         path = self.folder / EVALUATION / METRICS
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        if not path.exists():
+            return None
+        remedy = f"run python -m cxr_keras3.evaluate {self.folder}"
+        return records.read(path, Metrics, version=METRICS_SCHEMA_VERSION, remedy=remedy)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """What its evaluation on the test split said of each image.
+
+        Raises:
+            UserError: Where the table is missing or damaged.
+        """
+        remedy = f"run python -m cxr_keras3.evaluate {self.folder}"
+        return read_predictions(self.folder / EVALUATION / PREDICTIONS, self.class_names, remedy=remedy)
+
+    @property
+    def model_card(self) -> str:
+        """The run's model card in Markdown, without the header that is for machines; empty where there is none."""
+        path = self.folder / MODEL_CARD
+        if not path.exists():
+            return ""
+        text = path.read_text(encoding="utf-8")
+        return text.split("\n---\n", 1)[1].strip() if text.startswith("---\n") else text
 
     def export_folder(self, format_name: str) -> Path:
         """Where the export to a format is, or would be."""

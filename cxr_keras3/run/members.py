@@ -20,7 +20,8 @@ def require_alike(members: Sequence[Run]) -> None:
             raise UserError(f"a member must be one model, {member.folder} is an ensemble; name its members")
         if member.manifest.data["listing_fingerprint"] != first.manifest.data["listing_fingerprint"]:
             raise UserError(
-                f"members must have learnt from the same dataset, {member.folder} and {first.folder} have not; name others"
+                f"members must have learnt from the same dataset, {member.folder} and {first.folder} have not; "
+                "name others"
             )
         if member.manifest.backend != first.manifest.backend:
             raise UserError(

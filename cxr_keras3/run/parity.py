@@ -19,8 +19,8 @@ class Agreement:
         flag: Share of the images with the same flag at the stored operating point; None where uncalibrated.
         probabilities_largest: Largest absolute difference of a probability.
         probabilities_mean: Mean absolute difference of the probabilities.
-        logits_largest: Largest absolute difference of a logit, as a share of the logits' range; None where the output was
-            added to a graph exported before, as a constant multiple of what its probabilities are made of.
+        logits_largest: Largest absolute difference of a logit, as a share of the logits' range; None where the output
+            was added to an exported graph, as a constant multiple of what its probabilities are made of.
         features_largest: The same of the pooled features.
         activation_maps_largest: The same of the activation maps.
     """

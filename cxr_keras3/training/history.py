@@ -51,12 +51,15 @@ def write_spread(run_dir: Path, results: Sequence[Metrics]) -> str:
     Returns:
         Their means and sample standard deviations in a line.
     """
-    values = {name: [result.headline(name).value for result in results] for name in metrics.HEADLINES}
-    found = {
-        name: {"values": of_seeds, "mean": statistics.mean(of_seeds), "standard_deviation": statistics.stdev(of_seeds)}
-        for name, of_seeds in values.items()
-        if None not in of_seeds
-    }
+    found = {}
+    for name in metrics.HEADLINES:
+        values = [value for result in results if (value := result.headlines()[name].value) is not None]
+        if len(values) == len(results):
+            found[name] = {
+                "values": values,
+                "mean": statistics.mean(values),
+                "standard_deviation": statistics.stdev(values),
+            }
     files.write_json(run_dir / SEEDS, found)
     figures = ", ".join(
         f"{name.replace('_', ' ')} {found[name]['mean']:.3f} ± {found[name]['standard_deviation']:.3f}"

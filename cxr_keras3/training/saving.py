@@ -1,5 +1,6 @@
 """Makes a trained classifier a run: its model, its calibration and, last, its manifest."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +54,7 @@ def save(
         backend=backend,
         config=config,
         data=described,
-        validation=figures,
+        validation=dataclasses.asdict(figures),
         packages=package_versions(),
     )
     records.write(run_dir / MANIFEST, manifest)

@@ -5,7 +5,6 @@ from pathlib import Path
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
 from cxr_keras3.evaluation import comparison, describe, evaluate, external
-from cxr_keras3.report.texts import figure_text
 from cxr_keras3.run.folder import EVALUATION, REFERENCE, REPORT, Run
 from cxr_keras3.training import data
 from tfds_cxr import reading
@@ -55,7 +54,7 @@ def evaluate_external(
         raise TypeError("images or labels must be given")
     output = output or run.results_folder / f"external-{source.stem}"
     found = external.evaluate(run, labelled, output_dir=output, runtime=runtime)
-    progress.say(f"{found.images} images: accuracy {figure_text(found.accuracy)}")
+    progress.say(f"{found.images} images: accuracy {found.accuracy.text()}")
     for row in found.unreadable:
         progress.say(f"not read: {row.file}: {row.reason}")
     progress.say(f"report: {output / REPORT}")
@@ -70,7 +69,7 @@ def compare(
     builder = _dataset_of([first, second], data_dir)
     examples = data.load_split(builder, split, region=first.manifest.region)
     found = comparison.compare((first, second), examples, split=split, output_dir=output, runtime=runtime)
-    gain = found.difference.accuracy
+    gain = found.difference.accuracy.defined
     progress.say(
         f"accuracy of {found.runs[1]} less that of {found.runs[0]}: {gain.value:+.3f} ({gain.low:+.3f} to "
         f"{gain.high:+.3f}); McNemar p = {found.mcnemar.p_value:.3g}"

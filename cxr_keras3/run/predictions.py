@@ -1,12 +1,49 @@
-"""Predictions as a table, one row an image."""
+"""Predictions of labelled images as a table, one row an image: the file `predictions.csv` of an evaluation."""
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cxr_keras3.base import files
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.run.calibration import Calibration
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The rows of a table.
+
+    Attributes:
+        labels: int64 (N,).
+        probabilities: Calibrated, float64 (N, classes).
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+
+
+def read_predictions(path: Path, class_names: Sequence[str], *, remedy: str) -> Predictions:
+    """Reads a table.
+
+    Args:
+        path: The file.
+        class_names: In the order of the logits.
+        remedy: What to do where it is damaged, for the error.
+
+    Raises:
+        UserError: Where it is missing, damaged or of other classes.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        labels = np.array([class_names.index(row["label"]) for row in rows], dtype=np.int64)
+        probabilities = np.array([[float(row[name]) for name in class_names] for row in rows], dtype=np.float64)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"{path} is not a table of predictions ({type(error).__name__}: {error}); {remedy}") from error
+    return Predictions(labels, probabilities)
 
 
 def write_predictions(
@@ -29,7 +66,7 @@ def write_predictions(
     names = calibrated.class_names
     scores = calibrated.abnormal_score(probabilities)
     flags, sets = calibrated.flag(scores), calibrated.prediction_sets(probabilities)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with files.replacing(path) as written, written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*columns, "label", "predicted", *names, "abnormal_score", "flag", "prediction_set"])
         for index, row in enumerate(probabilities):

@@ -3,7 +3,6 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from cxr_keras3.base import progress
 from cxr_keras3.base.choices import Region
 from cxr_keras3.images.region import restrict
-from cxr_keras3.statistics import metrics
+from cxr_keras3.run.metrics import Floor
+from cxr_keras3.statistics.bootstrap import Bootstrap
+from cxr_keras3.statistics.metrics import accuracy, balanced_accuracy
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -72,7 +73,7 @@ def clues_of_split(builder: Builder, split: str, *, region: Region) -> Clues:
     return Clues(np.array(labels), np.array(sources), found.frames, found.thumbnails, found.statistics)
 
 
-def predict(train: Clues, test: Clues) -> dict[str, np.ndarray]:
+def floor_answers(train: Clues, test: Clues) -> dict[str, np.ndarray]:
     """The class that each floor gives to each test image, int (N,), by the floor's name.
 
     Args:
@@ -93,17 +94,18 @@ def predict(train: Clues, test: Clues) -> dict[str, np.ndarray]:
     }
 
 
-def score(
+def floor_figures(
     predicted: Mapping[str, np.ndarray], labels: np.ndarray, *, groups: np.ndarray, class_count: int
-) -> dict[str, Any]:
-    """Accuracy of each floor as `{value, low, high}`, and its balanced accuracy likewise."""
-    return {name: _score(floor, labels, groups, class_count) for name, floor in predicted.items()}
-
-
-def _score(predicted: np.ndarray, labels: np.ndarray, groups: np.ndarray, class_count: int) -> dict[str, Any]:
-    statistic = metrics.headlines(labels, np.eye(class_count)[predicted])
-    figures = metrics.bootstrap(statistic, groups=groups)
-    return {**figures["accuracy"], "balanced_accuracy": figures["balanced_accuracy"]}
+) -> dict[str, Floor]:
+    """Accuracy and balanced accuracy of each floor."""
+    samples = Bootstrap(groups)
+    found = {}
+    for name, answers in predicted.items():
+        certain = np.eye(class_count)[answers]
+        plain = samples.figure(accuracy(labels, certain))
+        balanced = samples.figure(balanced_accuracy(labels, certain))
+        found[name] = Floor(value=plain.value, low=plain.low, high=plain.high, balanced_accuracy=balanced)
+    return found
 
 
 def _regression(train: np.ndarray, labels: np.ndarray, test: np.ndarray) -> np.ndarray:

@@ -8,7 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_keras3.statistics import metrics
+from cxr_keras3.run.metrics import Contrast, LeftOut, Probe, SubsetAccuracy
+from cxr_keras3.statistics.bootstrap import Bootstrap, mean, share
+from cxr_keras3.statistics.metrics import auroc, balanced_accuracy, mean_recall
 from tfds_cxr.provenance import UNKNOWN
 
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -24,7 +26,7 @@ patients are not in the database; all other known sources are taken as adults, o
 
 def by_source(
     labels: np.ndarray, predicted: np.ndarray, sources: np.ndarray, *, groups: np.ndarray, class_names: tuple[str, ...]
-) -> dict[str, Any]:
+) -> dict[str, SubsetAccuracy]:
     """Accuracy on each source's images, with the classes found there."""
     return {
         str(source): _subset(sources == source, labels, predicted, groups, class_names)
@@ -35,7 +37,7 @@ def by_source(
 
 def by_age_group(
     labels: np.ndarray, predicted: np.ndarray, sources: np.ndarray, *, groups: np.ndarray, class_names: tuple[str, ...]
-) -> dict[str, Any]:
+) -> dict[str, SubsetAccuracy]:
     """Accuracy on children's and on adults' films, told by source; empty where no source is known."""
     children, known = np.isin(sources, CHILDREN), sources != UNKNOWN
     parts = {"children": children, "adults": known & ~children}
@@ -48,13 +50,13 @@ def by_age_group(
 
 def _subset(
     part: np.ndarray, labels: np.ndarray, predicted: np.ndarray, groups: np.ndarray, class_names: tuple[str, ...]
-) -> dict[str, Any]:
+) -> SubsetAccuracy:
     counts = np.bincount(labels[part], minlength=len(class_names))
-    return {
-        "images": int(part.sum()),
-        "classes": {name: int(count) for name, count in zip(class_names, counts, strict=True) if count},
-        "accuracy": metrics.share((predicted == labels)[part], groups=groups[part]),
-    }
+    return SubsetAccuracy(
+        images=int(part.sum()),
+        classes={name: int(count) for name, count in zip(class_names, counts, strict=True) if count},
+        accuracy=share((predicted == labels)[part], groups=groups[part]),
+    )
 
 
 def fair_contrasts(
@@ -64,7 +66,7 @@ def fair_contrasts(
     *,
     groups: np.ndarray,
     class_names: tuple[str, ...],
-) -> list[dict[str, Any]]:
+) -> tuple[Contrast, ...]:
     """Two classes told apart within one source, where knowing the source does not help.
 
     Only the two classes' probabilities are compared. In the published database there are two such
@@ -76,36 +78,30 @@ def fair_contrasts(
         for one, other in combinations(np.flatnonzero(counts >= LEAST_IMAGES), 2):
             part = (sources == source) & np.isin(labels, (one, other))
             pair = probabilities[part][:, [one, other]]
+            samples = Bootstrap(groups[part])
+            truth, chance = (labels[part] == other).astype(int), pair[:, 1] / pair.sum(axis=1)
             found.append(
-                {
-                    "source": str(source),
-                    "classes": [class_names[one], class_names[other]],
-                    "images": int(part.sum()),
-                    **_contrast(labels[part] == other, pair[:, 1] / pair.sum(axis=1), groups[part]),
-                }
+                Contrast(
+                    source=str(source),
+                    classes=(class_names[one], class_names[other]),
+                    images=int(part.sum()),
+                    auroc=samples.figure(auroc(truth == 1, chance)),
+                    balanced_accuracy=samples.figure(mean_recall(truth, (chance > 0.5).astype(int), np.arange(2))),
+                )
             )
-    return found
+    return tuple(found)
 
 
-def _contrast(positive: np.ndarray, score: np.ndarray, groups: np.ndarray) -> dict[str, metrics.Figure]:
-    def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
-        right = (score > 0.5) == positive
-        recalls = [metrics.weighted_mean(right, weights * kind) for kind in (positive, ~positive)]
-        return {"auroc": metrics.auroc(positive, score, weights), "balanced_accuracy": np.mean(recalls, axis=0)}
-
-    return metrics.bootstrap(compute, groups=groups)
-
-
-def exclusive_classes(labels: np.ndarray, sources: np.ndarray, *, class_names: tuple[str, ...]) -> list[str]:
+def exclusive_classes(labels: np.ndarray, sources: np.ndarray, *, class_names: tuple[str, ...]) -> tuple[str, ...]:
     """Classes none of whose known sources holds another class: there, disease and source cannot be told apart."""
     known = {
         name: set(sources[(labels == index) & (sources != UNKNOWN)].tolist()) for index, name in enumerate(class_names)
     }
-    return [
+    return tuple(
         name
         for name, own in known.items()
         if own and not own & set().union(*(others for other, others in known.items() if other != name))
-    ]
+    )
 
 
 def source_probe(
@@ -114,7 +110,7 @@ def source_probe(
     *,
     groups: np.ndarray,
     class_names: tuple[str, ...],
-) -> dict[str, Any]:
+) -> dict[str, Probe]:
     """How well a linear probe reads the source from the model's features, within each class of several sources.
 
     Within a class the source says nothing of the disease, so a perfect model's features need not hold it.
@@ -137,9 +133,16 @@ def source_probe(
         probe = _linear().fit(fit[0][learnt], fit[2][learnt])
         answers = np.searchsorted(common, probe.predict(test[0][scored]))
         truth = np.searchsorted(common, test[2][scored])
-        statistic = metrics.headlines(truth, np.eye(len(common))[answers])
-        accuracy = metrics.bootstrap(statistic, groups=groups[scored])["balanced_accuracy"]
-        found[name] = {"sources": common, "images": int(scored.sum()), "chance": 1 / len(common), **accuracy}
+        statistic = balanced_accuracy(truth, np.eye(len(common))[answers])
+        accuracy = Bootstrap(groups[scored]).figure(statistic)
+        found[name] = Probe(
+            value=accuracy.value,
+            low=accuracy.low,
+            high=accuracy.high,
+            sources=tuple(common),
+            images=int(scored.sum()),
+            chance=1 / len(common),
+        )
     return found
 
 
@@ -159,7 +162,7 @@ def leave_one_source_out(
     *,
     groups: np.ndarray,
     class_names: tuple[str, ...],
-) -> list[dict[str, Any]]:
+) -> tuple[LeftOut, ...]:
     """Recall of a class on a source whose images of that class a new linear head has not seen, and if it has.
 
     Only the head is fitted anew: the backbone saw the source in training, so the fall is a lower bound of
@@ -170,7 +173,7 @@ def leave_one_source_out(
     Returns:
         One row for each such source with enough images, where its class has others to learn from.
     """
-    found: list[dict[str, Any]] = []
+    found = []
     known = fit[2] != UNKNOWN
     features, labels, sources = (part[known] for part in fit)
     for index, name in enumerate(class_names):
@@ -184,16 +187,16 @@ def leave_one_source_out(
             heads = [_linear().fit(features[kept], labels[kept]) for kept in (slice(None), ~left_out)]
             seen, unseen = (head.predict(test[0][scored]) == index for head in heads)
             found.append(
-                {
-                    "class": name,
-                    "source": str(source),
-                    "images": int(scored.sum()),
-                    "recall_seen": metrics.share(seen, groups=groups[scored]),
-                    "recall_unseen": metrics.share(unseen, groups=groups[scored]),
-                    "drop": metrics.mean(seen.astype(float) - unseen, groups=groups[scored]),
-                }
+                LeftOut(
+                    class_name=name,
+                    source=str(source),
+                    images=int(scored.sum()),
+                    recall_seen=share(seen, groups=groups[scored]),
+                    recall_unseen=share(unseen, groups=groups[scored]),
+                    drop=mean(seen.astype(float) - unseen, groups=groups[scored]),
+                )
             )
-    return found
+    return tuple(found)
 
 
 def _linear() -> Any:  # noqa: ANN401 -- scikit-learn ships no types

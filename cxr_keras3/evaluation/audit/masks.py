@@ -11,7 +11,7 @@ from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
-def load(builder: Builder, split: str, *, region: Region) -> npt.NDArray[np.bool_]:
+def load_masks(builder: Builder, split: str, *, region: Region) -> npt.NDArray[np.bool_]:
     """Reads the masks at the images' size, of the images that `data.load` gives and in their order.
 
     Args:
