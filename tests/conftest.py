@@ -66,14 +66,14 @@ def data_dir(database_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, trained briefly and evaluated on the synthetic dataset."""
     from cxr_keras3 import evaluation
-    from cxr_keras3.run import artifact
+    from cxr_keras3.run.folder import EVALUATION, Run
     from cxr_keras3.training import stages
     from tfds_cxr import reading
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     builder = reading.find(data_dir)
     stages.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
-    evaluation.evaluate(folder, builder, split="test", output_dir=folder / artifact.EVALUATION)
+    evaluation.evaluate(Run.open(folder), builder, split="test", output_dir=folder / EVALUATION)
     return folder
 
 

@@ -1,6 +1,7 @@
 """Triage, abstention, comparison, images from elsewhere, and what an evaluated run holds."""
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -18,8 +19,11 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation import abstention, comparison, external, measures
 from cxr_keras3.evaluation.triage import PREVALENCES, triage
 from cxr_keras3.report import plots
-from cxr_keras3.run import artifact, calibration
+from cxr_keras3.run import calibration
+from cxr_keras3.run.folder import EVALUATION, GATE, MANIFEST, MODEL_CARD, PREDICTIONS, REPORT, Run, is_complete
+from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.statistics import metrics
+from cxr_keras3.statistics.figures import Figure
 from tfds_cxr.labels import LABELS
 
 NORMAL = LABELS.index("Normal")
@@ -41,17 +45,17 @@ def test_triage_is_what_its_definitions_say(seed: int) -> None:
     probabilities = fitted.probabilities(new_logits)
     found = triage(fitted, probabilities, new_labels, groups=np.arange(len(new_labels)))
     flags, abnormal = fitted.flag(fitted.abnormal_score(probabilities)), new_labels != NORMAL
-    assert found["sensitivity"]["value"] == pytest.approx(sk.recall_score(abnormal, flags))
-    assert found["specificity"]["value"] == pytest.approx(sk.recall_score(~abnormal, ~flags))
+    assert found.sensitivity.value == pytest.approx(sk.recall_score(abnormal, flags))
+    assert found.specificity.value == pytest.approx(sk.recall_score(~abnormal, ~flags))
     for prevalence in PREVALENCES:
         weights = np.where(abnormal, prevalence / abnormal.mean(), (1 - prevalence) / (~abnormal).mean())
-        row = found["by_prevalence"][str(prevalence)]
+        row = found.by_prevalence[str(prevalence)]
         expected = sk.precision_score(abnormal, flags, sample_weight=weights)
-        assert row["positive_predictive_value"]["value"] == pytest.approx(expected)
+        assert row.positive_predictive_value.value == pytest.approx(expected)
         spared = 1000 * (weights * ~flags * ~abnormal).sum() / weights.sum()
-        assert row["normal_spared_per_thousand"]["value"] == pytest.approx(spared)
+        assert row.normal_spared_per_thousand.value == pytest.approx(spared)
         missed = 1000 * (weights * ~flags * abnormal).sum() / weights.sum()
-        assert row["abnormal_missed_per_thousand"]["value"] == pytest.approx(missed)
+        assert row.abnormal_missed_per_thousand.value == pytest.approx(missed)
 
 
 def test_surer_answers_are_righter_and_sets_are_counted() -> None:
@@ -59,23 +63,23 @@ def test_surer_answers_are_righter_and_sets_are_counted() -> None:
     fitted = calibration.fit(logits, labels, class_names=LABELS)
     probabilities, groups = fitted.probabilities(logits), np.arange(len(labels))
     rows = abstention.accuracy_by_share_answered(probabilities, labels, groups=groups)
-    assert rows["1.0"]["value"] == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
-    assert rows["0.5"]["value"] > rows["0.8"]["value"] > rows["1.0"]["value"]
+    assert rows["1.0"].value == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
+    assert rows["0.5"].value > rows["0.8"].value > rows["1.0"].value
     for coverage, row in abstention.prediction_sets(fitted, probabilities, labels, groups=groups).items():
-        assert all(figure["value"] >= float(coverage) for figure in row["by_class"].values())
-        assert sum(row["sizes"].values()) == len(labels)
-        sizes = sum(int(size) * count for size, count in row["sizes"].items())
-        assert row["mean_size"]["value"] == pytest.approx(sizes / len(labels))
+        assert all(figure.value >= float(coverage) for figure in row.by_class.values())
+        assert sum(row.sizes.values()) == len(labels)
+        sizes = sum(int(size) * count for size, count in row.sizes.items())
+        assert row.mean_size.value == pytest.approx(sizes / len(labels))
 
 
 def test_images_of_one_class_leave_what_needs_two_undefined() -> None:
     labels, logits = scored(0)
     fitted = calibration.fit(logits, labels, class_names=LABELS)
     found = measures.measure(fitted, logits[labels == 0], labels[labels == 0], groups=np.arange((labels == 0).sum()))
-    assert found["macro_auroc"]["value"] is None
-    assert found["triage"]["specificity"]["value"] is None
-    assert found["triage"]["sensitivity"]["value"] is not None
-    json.dumps(found, allow_nan=False)
+    assert found.macro_auroc.value is None
+    assert found.triage.specificity.value is None
+    assert found.triage.sensitivity.value is not None
+    json.dumps(dataclasses.asdict(found), allow_nan=False)
 
 
 def test_a_comparison_turns_its_sign_when_turned_round() -> None:
@@ -85,21 +89,21 @@ def test_a_comparison_turns_its_sign_when_turned_round() -> None:
     forth = comparison.paired(weak, strong, labels, groups=groups)
     back = comparison.paired(strong, weak, labels, groups=groups)
     for name in metrics.HEADLINES:
-        one, other = forth["difference"][name], back["difference"][name]
-        assert one["value"] == pytest.approx(-other["value"])
-        assert (one["low"], one["high"]) == pytest.approx((-other["high"], -other["low"]))
-        assert one["value"] == pytest.approx(forth["second"][name]["value"] - forth["first"][name]["value"])
-    assert forth["difference"]["accuracy"]["low"] > 0.0
-    only = forth["mcnemar"]["only_first_right"], forth["mcnemar"]["only_second_right"]
-    assert only == (0, back["mcnemar"]["only_first_right"])
-    assert forth["mcnemar"]["p_value"] == pytest.approx(binomtest(0, sum(only)).pvalue)
+        one, other = forth.difference.headlines()[name], back.difference.headlines()[name]
+        assert one.value == pytest.approx(-other.value)
+        assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
+        assert one.value == pytest.approx(forth.second[name].value - forth.first[name].value)
+    assert forth.difference.accuracy.low > 0.0
+    only = forth.mcnemar.only_first_right, forth.mcnemar.only_second_right
+    assert only == (0, back.mcnemar.only_first_right)
+    assert forth.mcnemar.p_value == pytest.approx(binomtest(0, sum(only)).pvalue)
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
     labels, logits = scored(0)
     found = comparison.paired(*[metrics.softmax(logits)] * 2, labels, groups=np.arange(len(labels)))
-    assert found["mcnemar"]["p_value"] == 1.0
-    assert found["difference"]["log_loss"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert found.mcnemar.p_value == 1.0
+    assert found.difference.log_loss == Figure(value=0.0, low=0.0, high=0.0)
 
 
 def test_folders_and_tables_name_the_same_files(tmp_path: Path) -> None:
@@ -139,31 +143,34 @@ def test_a_map_without_activation_still_makes_a_picture() -> None:
 
 
 @pytest.fixture(scope="module")
-def results(run_dir: Path) -> dict:
-    return json.loads((run_dir / "evaluation" / "metrics.json").read_text())
+def results(run_dir: Path) -> Metrics:
+    found = Run.open(run_dir).metrics
+    assert found is not None
+    return found
 
 
-def test_metrics_hold_what_others_read(results: dict, run_dir: Path) -> None:
+def test_metrics_hold_what_others_read(results: Metrics, run_dir: Path) -> None:
+    written = json.loads((run_dir / "evaluation" / "metrics.json").read_text())
     for name in metrics.HEADLINES:
-        assert set(results[name]) == {"value", "low", "high"}
-    assert set(results["floors"]) == {
+        assert set(written[name]) == {"value", "low", "high"}
+    assert set(results.floors) == {
         "largest_class",
         "source_oracle",
         "border_only",
         "thumbnail",
         "image_statistics",
     }
-    assert results["audit"]["verdict"] in {"PASS", "WARN", "FAIL"}
-    assert (results["audit"]["verdict"] == "PASS") == (results["audit"]["reasons"] == [])
-    assert results["audit"]["regions"]["without_mask"] == 0
-    fitted = calibration.load(run_dir / artifact.CALIBRATION)
+    assert results.audit.verdict in {"PASS", "WARN", "FAIL"}
+    assert (results.audit.verdict == "PASS") == (results.audit.reasons == ())
+    assert results.audit.regions.without_mask == 0
+    fitted = Run.open(run_dir).required_calibration
     assert fitted.split == "validation"
-    assert results["calibration"]["temperature"] == fitted.temperature
-    assert results["triage"]["threshold"] == fitted.abnormal_threshold
+    assert results.calibration.temperature == fitted.temperature
+    assert results.triage.threshold == fitted.abnormal_threshold
 
 
 def test_predictions_follow_from_the_calibration(run_dir: Path) -> None:
-    fitted = calibration.load(run_dir / artifact.CALIBRATION)
+    fitted = Run.open(run_dir).required_calibration
     with (run_dir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -173,25 +180,25 @@ def test_predictions_follow_from_the_calibration(run_dir: Path) -> None:
         assert row["prediction_set"] == "; ".join(name for name, held in zip(LABELS, inside, strict=True) if held)
 
 
-def test_the_report_opens_with_the_verdict_and_lists_both_checklists(run_dir: Path, results: dict) -> None:
+def test_the_report_opens_with_the_verdict_and_lists_both_checklists(run_dir: Path, results: Metrics) -> None:
     page = (run_dir / "evaluation" / "report.html").read_text()
     first_screen = page[: page.index('id="figures"')]
-    assert f"{results['audit']['verdict']}</span>" in first_screen
-    for reason in results["audit"]["reasons"]:
-        assert reason["text"].split("'")[0] in first_screen
+    assert f"{results.audit.verdict}</span>" in first_screen
+    for reason in results.audit.reasons:
+        assert reason.text.split("'")[0] in first_screen
     for words in ("Not a medical device", "must not be used", "On whom", "How it fails"):
         assert words in first_screen
     assert "CLAIM (2020)" in page
     assert "TRIPOD+AI (2024)" in page
 
 
-def test_the_model_card_has_the_header_that_hubs_read(run_dir: Path, results: dict) -> None:
-    _, header, text = (run_dir / artifact.MODEL_CARD).read_text().split("---\n", 2)
+def test_the_model_card_has_the_header_that_hubs_read(run_dir: Path, results: Metrics) -> None:
+    _, header, text = (run_dir / MODEL_CARD).read_text().split("---\n", 2)
     card = yaml.safe_load(header)
     assert card["library_name"] == "keras"
     (entry,) = card["model-index"]
     found = {row["type"]: row["value"] for row in entry["results"][0]["metrics"]}
-    assert found["accuracy"] == pytest.approx(results["accuracy"]["value"], abs=1e-4)
+    assert found.accuracy == pytest.approx(results.accuracy.value, abs=1e-4)
     assert "Not a medical device" in text
     assert "synthetic" in text
 
@@ -208,33 +215,55 @@ def test_images_from_elsewhere_are_measured_and_bad_files_listed(
     shutil.copy(next((folder / "COVID").iterdir()), folder / "COVID" / "copy.png")
     (folder / "Normal" / "text.png").write_text("this is text")
     Image.new("L", (299, 299), 7).save(folder / "Normal" / "flat.png")
-    found = external.evaluate(run_dir, external.from_folder(folder, LABELS), output_dir=tmp_path / "out")
-    assert (found["images"], found["groups"]) == (8, 7)
-    assert [Path(row["file"]).name for row in found["unreadable"]] == ["text.png"]
-    assert found["internal"]["accuracy"]["value"] is not None
-    page = (tmp_path / "out" / artifact.REPORT).read_text()
+    found = external.evaluate(Run.open(run_dir), external.from_folder(folder, LABELS), output_dir=tmp_path / "out")
+    assert (found.images, found.groups) == (8, 7)
+    assert [Path(row.file).name for row in found.unreadable] == ["text.png"]
+    assert found.internal.accuracy.value is not None
+    page = (tmp_path / "out" / REPORT).read_text()
     assert "1 of 9 files could not be read" in page
     assert "text.png" in page
-    with (tmp_path / "out" / artifact.PREDICTIONS).open() as file:
+    with (tmp_path / "out" / PREDICTIONS).open() as file:
         assert len(list(csv.DictReader(file))) == 8
 
 
 def test_external_images_need_a_calibrated_run(run_dir: Path, film: Path, tmp_path: Path) -> None:
     labelled = [external.Labelled(film, 0)]
-    shutil.copy(run_dir / artifact.MANIFEST, tmp_path)
+    shutil.copy(run_dir / MANIFEST, tmp_path)
     with pytest.raises(UserError, match=r"calibration\.json"):
-        external.evaluate(tmp_path, labelled, output_dir=tmp_path)
+        external.evaluate(Run.open(tmp_path), labelled, output_dir=tmp_path)
 
 
-def test_another_sensitivity_refits_and_the_same_does_not(run_dir: Path, tmp_path: Path) -> None:
+def test_another_sensitivity_refits_and_the_same_does_not() -> None:
     labels, logits = scored(0)
-    first = calibration.of_run(tmp_path, logits, labels, class_names=LABELS, sensitivity=None)
+    first = calibration.adjusted(None, logits, labels, class_names=LABELS)
     assert first.sensitivity == 0.95
-    assert calibration.of_run(tmp_path, logits * 9, labels, class_names=LABELS, sensitivity=None) == first
-    second = calibration.of_run(tmp_path, logits * 1.01, labels, class_names=LABELS, sensitivity=0.8)
+    assert calibration.adjusted(first, logits * 9, labels, class_names=LABELS) is first
+    second = calibration.adjusted(first, logits * 1.01, labels, class_names=LABELS, sensitivity=0.8)
     assert second.temperature == first.temperature  # exports hold it
     assert second.abnormal_threshold > first.abnormal_threshold
-    assert calibration.load(tmp_path / artifact.CALIBRATION) == second
+
+
+def test_a_killed_evaluation_does_not_count_as_finished(
+    run_dir: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what was there before nor what had been measured stands beside half of the new files."""
+    from cxr_keras3.evaluation import run as evaluation
+    from tfds_cxr import reading
+
+    folder = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    (folder / GATE).touch()
+    assert is_complete(folder)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation.pages, "write_model_card", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluation.evaluate(
+            Run.open(folder), reading.find(data_dir), split="test", output_dir=folder / EVALUATION, runtime="jax"
+        )
+    assert not is_complete(folder)
+    assert not list(folder.rglob("*.partial"))
 
 
 def test_two_runs_are_compared_on_their_dataset(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
