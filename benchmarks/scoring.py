@@ -50,46 +50,51 @@ def prepare(folder: Path, backbone: str) -> None:
     import numpy as np  # noqa: PLC0415
     from PIL import Image  # noqa: PLC0415
 
+    from cxr_keras3.base import records  # noqa: PLC0415
     from cxr_keras3.model import classifier  # noqa: PLC0415
-    from cxr_keras3.run import artifact  # noqa: PLC0415
+    from cxr_keras3.run.folder import MANIFEST, MODEL, Run  # noqa: PLC0415
+    from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest  # noqa: PLC0415
     from cxr_keras3.serving import exporting  # noqa: PLC0415
     from tfds_cxr.labels import LABELS  # noqa: PLC0415
 
-    model = classifier.build_classifier(backbone, weights="none", image_size=SIZE, class_count=len(LABELS), dropout=0.0, seed=0)
+    model = classifier.build_classifier(
+        backbone, weights="none", image_size=SIZE, class_count=len(LABELS), dropout=0.0, seed=0
+    )
     folder.mkdir(parents=True)
-    model.save(folder / artifact.MODEL)
-    manifest = artifact.Manifest(
-        schema_version=artifact.SCHEMA_VERSION,
+    model.save(folder / MODEL)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
         name=f"untrained {backbone}",
         created="",
         class_names=LABELS,
-        input=artifact.INPUT_CONTRACT,
+        input=INPUT_CONTRACT,
         backend="tensorflow",
         config={"backbone": backbone},
-        data={"synthetic": True},
+        data={"synthetic": True, "listing_fingerprint": ""},
         validation={},
         packages={},
     )
-    artifact.write_manifest(folder, manifest)
+    records.write(folder / MANIFEST, manifest)
     films = np.random.default_rng(0).integers(0, 256, (8, 299, 299, 1), dtype=np.uint8)
     Image.fromarray(films[0, ..., 0]).save(folder / "film.png")
     for format_name in ("openvino", "onnx"):
-        exporting.export(folder, format_name, films=films, source="noise")
+        exporting.export(Run.open(folder), format_name, films=films, source="noise")
 
 
 def load_ours(contender: str, folder: Path) -> Score:
     """OpenVINO or Keras, by the runtimes of the package."""
     import numpy as np  # noqa: PLC0415 -- counted into the contender's start
 
+    from cxr_keras3.run.folder import Run  # noqa: PLC0415
     from cxr_keras3.serving import runtimes  # noqa: PLC0415
 
     kind, variant = contender.split("_")
     runtime: runtimes.Runtime
     if kind == "openvino":
-        precision: runtimes.Precision = "bfloat16" if variant == "bfloat16" else "float32"
-        runtime, step = runtimes.OpenVINORuntime(runtimes.export_folder(folder, kind), precision), 16
+        precision: runtimes.InferencePrecision = "bfloat16" if variant == "bfloat16" else "float32"
+        runtime, step = runtimes.load_runtime(Run.open(folder), kind, precision=precision), 16
     else:
-        runtime, step = runtimes.KerasRuntime(folder, backend=variant, temperature=1.0), BATCH
+        runtime, step = runtimes.load_runtime(Run.open(folder), variant), BATCH
     images = np.random.default_rng(0).integers(0, 256, (BATCH, 299, 299, 1), dtype=np.uint8)
     waiting: list[Callable[[], object]] = []
 

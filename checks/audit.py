@@ -9,7 +9,6 @@ Example: python -m checks.audit runs/audit --weights mobilenet_2_5_224_tf_no_top
 
 import argparse
 import csv
-import json
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cxr_keras3.run.folder import Run
 from tfds_cxr.phantom import SHORTCUTS
 
 CLEAN = "none"
@@ -47,24 +47,23 @@ def train(folder: Path, *, variant: str, seed: int, per_class: int, weights: str
 
 def row(folder: Path, *, variant: str, seed: int) -> dict[str, Any]:
     """What the audit said of a run, and whether that is right."""
-    results = json.loads((folder / "evaluation" / "metrics.json").read_text(encoding="utf-8"))
-    audit = results["audit"]
+    metrics = Run.open(folder).metrics
+    if metrics is None:
+        raise RuntimeError(f"{folder} was trained and not evaluated")
+    audit = metrics.audit
     expected = ("PASS", None) if variant == CLEAN else ("FAIL", variant)
-    share = audit["regions"]["background_share"]["value"]
+    share = audit.regions.background_share.value
     return {
         "variant": variant,
         "seed": seed,
-        "images": results["images"],
-        "accuracy": f"{results['accuracy']['value']:.3f}",
-        "margin": f"{audit['margin']['value']:+.3f} over {audit['margin']['floor']}",
-        **{
-            name: f"{cue['value']:+.2f} ({cue['low']:+.2f} to {cue['high']:+.2f})"
-            for name, cue in audit["cues"].items()
-        },
+        "images": metrics.images,
+        "accuracy": f"{metrics.accuracy.value:.3f}",
+        "margin": f"{audit.margin.value:+.3f} over {audit.margin.floor}",
+        **{name: f"{cue.value:+.2f} ({cue.low:+.2f} to {cue.high:+.2f})" for name, cue in audit.cues.items()},
         "without lungs": "" if share is None else f"{share:.2f}",
-        "verdict": audit["verdict"],
-        "named": audit["shortcut"] or "",
-        "right": (audit["verdict"], audit["shortcut"]) == expected,
+        "verdict": audit.verdict,
+        "named": audit.shortcut or "",
+        "right": (audit.verdict, audit.shortcut) == expected,
     }
 
 

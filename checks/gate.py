@@ -14,7 +14,6 @@ import numpy as np
 
 from cxr_keras3 import serving
 from cxr_keras3.serving import inputs
-from cxr_keras3.serving.inputs import Source
 from tfds_cxr import reading
 
 VARIANTS = {
@@ -27,7 +26,7 @@ VARIANTS = {
 }
 
 
-def row(predictor: serving.Predictor, name: str, items: Iterable[Source | np.ndarray]) -> str:
+def row(predictor: serving.Predictor, name: str, items: Iterable[Input | np.ndarray]) -> str:
     """One line of the table: how many were accepted and refused of those that could be read."""
     accepted = refused = 0
     for prediction in predictor.predict(items):
@@ -53,7 +52,7 @@ def main() -> None:
     for name, change in VARIANTS.items():
         print(row(predictor, f"test split, {name}", (np.ascontiguousarray(change(film)) for film in films)), flush=True)
     for folder in (*options.chest, *options.other):
-        print(row(predictor, folder.name, inputs.sources([folder])), flush=True)
+        print(row(predictor, folder.name, inputs.find([folder])), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@
 >>> predictor.run.class_names
 ('COVID', 'Lung_Opacity', 'Normal', 'Viral Pneumonia')
 
-Importing this package imports nothing else, and `load` is looked up when it is asked for: Keras reads `KERAS_BACKEND` once,
-when it is first imported, so each command parses its arguments, selects the backend, and only then imports Keras.
+Importing this package imports nothing else, and `load` is looked up when it is asked for. Keras reads `KERAS_BACKEND`
+once, when it is first imported, so each command parses its arguments, selects the backend, and only then imports Keras.
 """
 
 from typing import TYPE_CHECKING

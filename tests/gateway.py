@@ -13,7 +13,8 @@ from typing import Self
 import numpy as np
 import requests
 
-from cxr_keras3.run import artifact, gate
+from cxr_keras3.run import gate
+from cxr_keras3.run.folder import GATE, Run
 from cxr_keras3.serving import runtimes
 from tests import drawn_run
 from tests.orthanc import Orthanc, free_port
@@ -74,9 +75,8 @@ def write_gated_run(folder: Path) -> Path:
     run_dir = drawn_run.write(folder)
     drawn = [phantom.draw(label, seed=3, index=index)[0] for index in range(15) for label in LABELS]
     films = np.stack(drawn)[..., np.newaxis]
-    export = runtimes.export_folder(run_dir, "openvino")
-    features = runtimes.OpenVINORuntime(export, "float32").start(films)().features
-    gate.save(gate.fit(features, features * 1.5, images_train=films), run_dir / artifact.GATE)
+    features = runtimes.load_runtime(Run.open(run_dir), "openvino", precision="float32").start(films)().features
+    gate.save(gate.fit(features, features * 1.5, images_train=films), run_dir / GATE)
     return run_dir
 
 

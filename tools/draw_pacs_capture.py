@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset
 
 from cxr_keras3 import serving
 from cxr_keras3.base.errors import UserError, run_command
-from cxr_keras3.pacs import capture, films, identity
+from cxr_keras3.pacs import capture, films
+from cxr_keras3.run.folder import Run
 from tfds_cxr import phantom
 
 WIDTH, TRIED = 1100, 20
@@ -26,10 +27,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     drawn = [phantom.draw("Lung_Opacity", seed=9, index=index)[0] for index in range(TRIED)]
     predictions = zip(drawn, serving.load(options.run).predict(drawn), strict=True)
-    film = next((films.Film(Dataset(), said, pixels) for pixels, said in predictions if said.accepted), None)
+    film = next((films.ScoredFilm(Dataset(), said, pixels) for pixels, said in predictions if said.accepted), None)
     if film is None:
         raise UserError(f"the run must let a synthetic film pass, it refuses all {TRIED}; name another run")
-    page = Image.fromarray(capture.draw(film, identity.load(options.run), title=""))
+    page = Image.fromarray(capture.draw(film, Run.open(options.run), title=""))
     page.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
     page.quantize(256).save(options.output, optimize=True)
     return 0

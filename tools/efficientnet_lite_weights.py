@@ -34,7 +34,7 @@ def convert(checkpoint: Path) -> keras.Model:
     """
     named = torch.load(checkpoint, map_location="cpu", weights_only=True)
     tensors = iter([v.numpy() for k, v in named.items() if not k.startswith(CLASSIFIER) and not k.endswith(COUNTER)])
-    model = backbones.build(BACKBONE, weights="none", image_size=224)
+    model = backbones.build_backbone(BACKBONE, weights="none", image_size=224)
     for layer in model.layers:
         if isinstance(layer, keras.layers.DepthwiseConv2D):
             layer.set_weights([next(tensors).transpose(DEPTHWISE)])

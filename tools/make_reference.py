@@ -13,10 +13,9 @@ from pathlib import Path
 
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
-from cxr_keras3.run import artifact
-from cxr_keras3.serving import runtimes
+from cxr_keras3.run.folder import CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, REFERENCE, Run, is_complete
 
-FILES = (artifact.MANIFEST, artifact.CALIBRATION, artifact.GATE, artifact.MODEL_CARD)
+FILES = (MANIFEST, CALIBRATION, GATE, MODEL_CARD)
 LICENCE = Path(__file__).with_name("reference_licence.txt")
 MAX_BYTES = 5_000_000
 
@@ -25,17 +24,15 @@ def main(arguments: Sequence[str]) -> int:
     """Writes the folder and says how large it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="a run that training finished, with its audit")
-    parser.add_argument("--output", type=Path, default=artifact.REFERENCE)
+    parser.add_argument("--output", type=Path, default=REFERENCE)
     options = parser.parse_args(arguments)
-    manifest = artifact.load_manifest(options.run)
-    manifest.require_whole_images()
-    if not artifact.is_complete(options.run):
+    run = Run.open(options.run)
+    run.require_whole_images()
+    if not is_complete(options.run):
         raise UserError(f"{options.run} must be trained and evaluated to the end; give its command again")
     files = [options.run / name for name in FILES]
-    files += sorted(runtimes.export_folder(options.run, "openvino").iterdir())
-    files += [
-        path for path in sorted((options.run / artifact.EVALUATION).iterdir()) if path.suffix in {".json", ".csv"}
-    ]
+    files += sorted(run.export_folder("openvino").iterdir())
+    files += [path for path in sorted((options.run / EVALUATION).iterdir()) if path.suffix in {".json", ".csv"}]
     size = sum(file.stat().st_size for file in (LICENCE, *files))
     if size > MAX_BYTES:
         raise UserError(

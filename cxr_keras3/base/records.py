@@ -10,7 +10,7 @@ from cxr_keras3.base.errors import UserError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Record = TypeVar("Record")
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
 def read(path: Path, kind: type[Record], *, version: int, remedy: str) -> Record:
@@ -32,10 +32,15 @@ def read(path: Path, kind: type[Record], *, version: int, remedy: str) -> Record
         content = path.read_bytes()
         found = from_json(content)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} must be a JSON file ({_first_line(error)}); {remedy}") from error
+        raise UserError(f"{path} must be a {kind.__name__}, it is no JSON ({_first_line(error)}); {remedy}") from error
     if not isinstance(found, dict) or found.get("schema_version") != version:
         received = found.get("schema_version") if isinstance(found, dict) else "none"
-        raise UserError(f"{path} must have schema version {version}, received {received!r}; {remedy}")
+        raise UserError(
+            f"{path} must be a {kind.__name__} of schema version {version}, received {received!r}; {remedy}"
+        )
+    unknown = found.keys() - {field.name for field in dataclasses.fields(kind)}
+    if unknown:
+        raise UserError(f"{path} must be a {kind.__name__}, it holds {', '.join(sorted(unknown))} too; {remedy}")
     try:
         return TypeAdapter(kind).validate_json(content, strict=True)
     except ValidationError as error:

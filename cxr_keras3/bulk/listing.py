@@ -28,7 +28,7 @@ class Location:
         name: What its answer is filed under.
         place: Absolute path, or URI, of the file or of the archive that it is in.
         listed: Whether it was there when the inputs were listed; the lines of a Parquet list are taken as they are.
-        entry: Its name in a zip archive, as `inputs.sources` writes it; empty where it is in none.
+        entry: Its name in a zip archive, as `inputs.find` writes it; empty where it is in none.
         span: Offset and length, in bytes, in a tar archive; None where it is in none.
     """
 
@@ -42,7 +42,7 @@ class Location:
 def films(named: Sequence[str]) -> list[Location]:
     """The films that the inputs name, each name once, in the order of the inputs.
 
-    Files, folders and zips are listed as `inference.inputs.sources` does, and so named.
+    Files, folders and zips are listed as `serving.inputs.find` does, and so named.
 
     Raises:
         UserError: Where an input does not exist, or names no film, or an archive or list cannot be read.
@@ -81,11 +81,11 @@ def _in_path(path: Path) -> Iterator[Location]:
     elif suffix == ".parquet":
         yield from _in_list(os.fspath(path), place)
     else:
-        for source in inputs.sources([path]):
-            if isinstance(source.content, Path):
-                yield Location(source.name, os.fspath(source.content.absolute()))
+        for found in inputs.find([path]):
+            if isinstance(found.content, Path):
+                yield Location(found.name, os.fspath(found.content.absolute()))
             else:
-                yield Location(source.name, place, entry=source.name.removeprefix(printable(f"{path}/")))
+                yield Location(found.name, place, entry=found.name.removeprefix(printable(f"{path}/")))
 
 
 def _remote(uri: str) -> Iterator[Location]:

@@ -17,11 +17,11 @@ import ray
 from cxr_keras3 import serving
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk import tables
-from cxr_keras3.bulk.bundle import Bundle
+from cxr_keras3.bulk.bundle import unpack
 from cxr_keras3.bulk.listing import Location
 from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
 from cxr_keras3.images import ImageError
-from cxr_keras3.serving.inputs import Source
+from cxr_keras3.serving.inputs import Input
 from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
@@ -54,13 +54,13 @@ def pieces(films: Sequence[Location], *, slots: int) -> list[Piece]:
     return [Piece(tables.part_name([film.name for film in chosen]), chosen) for chosen in cut]
 
 
-def run(work: Sequence[Piece], *, bundle: Bundle, runtime: str, gpus: int, root: str) -> Iterator[Count]:
+def score_pieces(work: Sequence[Piece], *, bundle: bytes, runtime: str, gpus: int, root: str) -> Iterator[Count]:
     """Scores pieces on the cluster that Ray is connected to, and counts them as they are written.
 
     Args:
         work: From `pieces`; at least one.
-        bundle: The run.
-        runtime: One of `inference.runtimes.RUNTIMES`.
+        bundle: The run, from `bundle.pack`.
+        runtime: One of `serving.runtimes.RUNTIMES`.
         gpus: GPUs of the cluster, each of which gets an actor; 0 computes on the cores.
         root: Where the tables are.
 
@@ -121,20 +121,20 @@ class _Scorer:
         self._root = root
         self._folder = tempfile.TemporaryDirectory()  # OpenVINO reads it when the first batch comes
         run_dir = Path(self._folder.name)
-        ray.get(bundle).unpack(run_dir)
+        unpack(ray.get(bundle), run_dir)
         self._predictor = serving.load(run_dir, runtime=runtime)
         if on_gpu and runtime == "jax":
             _require_gpu()
 
     def __call__(self, row: Row) -> Row:
         films: tuple[Decoded, ...] = row["decoded"].items
-        sources = [Source(film.name, film.film or partial(_refuse, film.reason)) for film in films]
-        predictions = self._predictor.predict(sources)
+        inputs = [Input(film.name, film.film or partial(_refuse, film.reason)) for film in films]
+        predictions = self._predictor.predict(inputs)
         records = [
             {"key": film.key or None, **prediction.record()}
             for film, prediction in zip(films, predictions, strict=True)
         ]
-        names = self._predictor.manifest.class_names
+        names = self._predictor.run.class_names
         scored, refused = tables.write(self._root, row["part"], records, class_names=names)
         return {"scored": scored, "refused": refused}
 

@@ -13,7 +13,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk.listing import Location, is_uri
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
 from cxr_keras3.serving import inputs
-from cxr_keras3.serving.inputs import Source, printable
+from cxr_keras3.serving.inputs import Input, printable
 
 STORE_SILENT = "the store must give the films it listed"
 
@@ -83,9 +83,9 @@ def read(location: Location) -> bytes:
 
 
 @lru_cache(maxsize=4)  # a worker goes on with the archive it has open
-def _archived(place: str) -> dict[str, Source]:
-    """The sources of a zip archive by name."""
-    return {source.name: source for source in inputs.sources([Path(place)])}
+def _archived(place: str) -> dict[str, Input]:
+    """What is in a zip archive, by name."""
+    return {found.name: found for found in inputs.find([Path(place)])}
 
 
 def _not_seen(location: Location) -> UserError:

@@ -9,19 +9,19 @@ import hashlib
 import io
 import json
 import os
-import uuid
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import filelock
 import fsspec
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk.listing import is_uri
 from cxr_keras3.serving import results
@@ -39,8 +39,8 @@ class Origin:
     Attributes:
         schema_version: Of the tables.
         model: The run's name.
-        fingerprint: Of the files that answer, see `bundle.Bundle`.
-        runtime: What computed, one of `inference.runtimes.RUNTIMES`.
+        fingerprint: Of the run, see `cxr_keras3.run.folder.Run.fingerprint`.
+        runtime: What computed, one of `serving.runtimes.RUNTIMES`.
         version: Of cxr_keras3.
     """
 
@@ -82,14 +82,12 @@ def claimed(root: str, origin: Origin) -> Iterator[None]:
         yield
         return
     Path(root).mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(Path(root) / LOCK, timeout=0):
-            _require_origin(root, origin)
-            for torn in Path(root).glob("*/.*.tmp"):
-                torn.unlink()
-            yield
-    except filelock.Timeout as error:
-        raise UserError(f"one command at a time may write to --output, another is writing to {root}") from error
+    rule = "one command at a time may write to --output"
+    with files.exclusive(Path(root) / LOCK, rule=rule, remedy="wait, or name another --output"):
+        _require_origin(root, origin)
+        for torn in Path(root).glob("*/.*.partial"):
+            shutil.rmtree(torn)
+        yield
 
 
 def _require_origin(root: str, origin: Origin) -> None:
@@ -163,9 +161,4 @@ def publish(root: str, name: str, content: bytes) -> None:
         return
     target = Path(root) / name
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(target)
+    files.write_bytes(target, content)

@@ -8,23 +8,15 @@ Example: python -m cxr_keras3.pacs --dicomweb https://pacs.example/dicom-web --m
 
 import argparse
 import logging
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING
 
 import platformdirs
 
 from cxr_keras3.backend import selection
-from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
-
-if TYPE_CHECKING:  # --help answers without them
-    from cxr_keras3.pacs.identity import Model
-    from cxr_keras3.pacs.service import Gateway
 
 STATE = Path(platformdirs.user_state_dir("cxr_keras3")) / "pacs.sqlite3"
 
@@ -34,53 +26,14 @@ def main(arguments: Sequence[str]) -> int:
     options = _parse(arguments)
     _keep_logs_clean()
     try:
-        from cxr_keras3.pacs import archive, connection, identity, metrics, service, state  # noqa: PLC0415 -- see above
+        from cxr_keras3.pacs import gateway
     except ModuleNotFoundError as error:
         raise UserError(
             f"the gateway needs {error.name}, which is not installed; python -m pip install 'cxr_keras3[pacs]'"
         ) from error
-    from cxr_keras3 import serving  # noqa: PLC0415 -- see above
-    from cxr_keras3.run import artifact  # noqa: PLC0415 -- see above
-
-    run_dir = options.model or artifact.REFERENCE
-    model = identity.load(run_dir)
     if options.explain:
-        return _explain(options.explain, options.state, model)
-    client = connection.connect(
-        options.dicomweb,
-        user=options.user,
-        ca_bundle=options.ca_bundle,
-        client_cert=options.client_cert,
-        client_key=options.client_key,
-    )
-    try:
-        next(archive.studies(client, days=0), None)
-    except connection.RefusedError as error:
-        raise UserError(
-            f"--dicomweb must be an archive that lets us search: {error}; check address and access"
-        ) from error
-    except connection.ServerAwayError as error:
-        if options.dry_run:
-            raise UserError(f"--dicomweb must be an archive that answers: {error}; check address and access") from error
-        progress.say(f"note: {error}; waiting for it")
-    predictor = serving.load(run_dir, runtime=options.runtime)
-    progress.say(f"model: {run_dir}, {predictor.description}, fingerprint {model.fingerprint}")
-    for notice in predictor.notices:
-        progress.say(f"note: {notice}")
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with state.opened(options.state if not options.dry_run else None, model=model.fingerprint) as known:
-        gateway = service.Gateway(
-            client, predictor, model, known, metrics.Metrics(), days=options.days, settle_seconds=options.settle
-        )
-        if options.dry_run:
-            return _dry_run(gateway, stop)
-        metrics.serve(gateway.metrics, options.metrics)
-        progress.say(f"state: {options.state}   metrics: http://{options.metrics}/metrics   stop: Ctrl-C or SIGTERM")
-        service.run(gateway, stop=stop, poll_seconds=options.poll)
-    progress.say("stopped")
-    return 0
+        return gateway.explain(options.explain, state_path=options.state, run_dir=options.model)
+    return gateway.serve(options)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -142,30 +95,6 @@ def _keep_logs_clean() -> None:
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     ours.propagate = False
-
-
-def _explain(study_uid: str, path: Path, model: "Model") -> int:
-    """Prints what the state file knows of a study."""
-    from cxr_keras3.pacs import state  # noqa: PLC0415 -- see main
-
-    name, record = state.explain(path, study_uid, model=model.fingerprint)
-    if record is None:
-        raise UserError(f"the gateway never saw this study, which its log would call {name}; check --model and --days")
-    print(f"{record.stage}, in logs {name}", *record.reasons, sep="\n")  # noqa: T201 -- what was asked for
-    return 0
-
-
-def _dry_run(gateway: "Gateway", stop: Event) -> int:
-    """Prints what would be stored."""
-    from cxr_keras3.pacs import service  # noqa: PLC0415 -- see main
-    from cxr_keras3.pacs.connection import RefusedError, ServerAwayError  # noqa: PLC0415
-
-    try:
-        for line in service.rehearse(gateway, stop=stop):
-            print(line, flush=True)  # noqa: T201 -- what was asked for
-    except (RefusedError, ServerAwayError) as error:
-        raise UserError(f"the archive must answer to the end, it does not: {error}; try again") from error
-    return 0
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ _STUDY, _SERIES, _INSTANCE, _MODALITY, _INSTANCES = "0020000D", "0020000E", "000
 
 
 @dataclass(frozen=True)
-class Study:
+class ListedStudy:
     """A study with a radiograph.
 
     Attributes:
-        uid: Study Instance UID.
+        uid: ListedStudy Instance UID.
         instances: How many it has of everything, as far as the server says; grows while it arrives.
     """
 
@@ -37,7 +37,7 @@ class Study:
     instances: int
 
 
-def studies(client: DICOMwebClient, *, days: int) -> Iterator[Study]:
+def studies(client: DICOMwebClient, *, days: int) -> Iterator[ListedStudy]:
     """Finds the studies of these days that hold a radiograph, each once.
 
     Args:
@@ -52,7 +52,7 @@ def studies(client: DICOMwebClient, *, days: int) -> Iterator[Study]:
             uid = str(_required(item, _STUDY))
             if uid not in seen:
                 seen.add(uid)
-                yield Study(uid, int(_value(item, _INSTANCES) or 0))
+                yield ListedStudy(uid, int(_value(item, _INSTANCES) or 0))
 
 
 def _pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[Mapping[str, Any]]:
@@ -71,7 +71,7 @@ def _pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[Mapping[
         offset += len(page)
 
 
-def radiographs(client: DICOMwebClient, study: Study) -> list[Dataset]:
+def radiographs(client: DICOMwebClient, study: ListedStudy) -> list[Dataset]:
     """The headers of a study's radiographs, cut down to what is needed to choose among them, in a fixed order."""
     with asking("the series of a study"):
         series = client.search_for_series(study.uid, fields=["Modality"])

@@ -9,8 +9,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from cxr_keras3.pacs.documents import STATEMENT, common, inherit
-from cxr_keras3.pacs.films import Film
-from cxr_keras3.pacs.identity import Model
+from cxr_keras3.pacs.films import ScoredFilm
+from cxr_keras3.pacs.identity import ascii_name, uid
+from cxr_keras3.run.folder import Run
 from cxr_keras3.serving.heat_maps import overlay
 
 SERIES_NUMBER = 9902
@@ -19,12 +20,12 @@ SIDE, PANEL, MARGIN, HEAD, FOOT = 600, 330, 24, 64, 60  # pixels
 WIDTH, HEIGHT = 2 * SIDE + PANEL + 4 * MARGIN, HEAD + SIDE + 40 + FOOT
 
 
-def build(films: list[Film], model: Model, *, version: str) -> Dataset:
+def build_capture(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
     """Makes the picture of a study's film with the highest abnormal score.
 
     Args:
         films: The films of one study that were scored, at least one.
-        model: What scored them.
+        run: What scored them.
         version: Of cxr_keras3.
 
     Returns:
@@ -33,19 +34,19 @@ def build(films: list[Film], model: Model, *, version: str) -> Dataset:
     number, film = max(enumerate(films, 1), key=lambda pair: pair[1].prediction.abnormal_score or 0.0)
     study = str(film.source.StudyInstanceUID)
     capture = SCImage(
-        pixel_array=draw(film, model, title=f"film {number} of {len(films)}" if len(films) > 1 else ""),
+        pixel_array=draw(film, run, title=f"film {number} of {len(films)}" if len(films) > 1 else ""),
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
         study_instance_uid=study,
-        series_instance_uid=model.uid(study, "capture series"),
+        series_instance_uid=uid(run, study, "capture series"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=model.uid(study, "capture"),
+        sop_instance_uid=uid(run, study, "capture"),
         instance_number=1,
         transfer_syntax_uid=ExplicitVRLittleEndian,
         series_description="cxr_keras3 heat map, research only",
-        **common(model, version),
+        **common(run, version),
     )
     capture.PatientOrientation = []  # of a page with two films and writing
     if "BurnedInAnnotation" in film.source:  # what is burnt into the film is seen here too
@@ -59,12 +60,12 @@ def build(films: list[Film], model: Model, *, version: str) -> Dataset:
     return capture
 
 
-def draw(film: Film, model: Model, *, title: str) -> npt.NDArray[np.uint8]:
+def draw(film: ScoredFilm, run: Run, *, title: str) -> npt.NDArray[np.uint8]:
     """Draws the page.
 
     Args:
         film: A film and what the model says of it.
-        model: What scored it.
+        run: What scored it.
         title: Which film of the study it is; empty where it is the only one.
 
     Returns:
@@ -81,29 +82,29 @@ def draw(film: Film, model: Model, *, title: str) -> npt.NDArray[np.uint8]:
         factor = SIDE / max(shown.size)
         shown = shown.resize((round(shown.width * factor), round(shown.height * factor)), Image.Resampling.BICUBIC)
     grey = np.asarray(shown)
-    heat = overlay(grey, prediction.activation_maps[prediction.label])
-    captions = (title or "film", f"what speaks for {_spoken(prediction.label)}: warmer is more")
+    heat = overlay(grey, prediction.activation_maps[prediction.predicted])
+    captions = (title or "film", f"what speaks for {_spoken(prediction.predicted)}: warmer is more")
     for column, (picture, caption) in enumerate(zip((grey, heat), captions, strict=True)):
         left = MARGIN + column * (SIDE + MARGIN)
         page.paste(Image.fromarray(picture), (left, HEAD + (SIDE - grey.shape[0]) // 2))
         pen.text((left, HEAD + SIDE + 10), caption, SOFT, _font(17))
     _draw_scale(page, right=MARGIN + SIDE + MARGIN + SIDE, top=HEAD + SIDE + 14)
-    pen.text((MARGIN, 20), f"{model.name[:60]}   cxr_keras3 {prediction.version}", INK, _font(22))
-    _draw_panel(pen, film, model, left=2 * SIDE + 3 * MARGIN)
+    pen.text((MARGIN, 20), f"{ascii_name(run)[:60]}   cxr_keras3 {prediction.version}", INK, _font(22))
+    _draw_panel(pen, film, run, left=2 * SIDE + 3 * MARGIN)
     pen.line((MARGIN, HEIGHT - FOOT, WIDTH - MARGIN, HEIGHT - FOOT), LINE)
     pen.text((MARGIN, HEIGHT - FOOT + 18), STATEMENT, NOTE, _font(22))
     return np.asarray(page)
 
 
-def _draw_panel(pen: ImageDraw.ImageDraw, film: Film, model: Model, *, left: int) -> None:
+def _draw_panel(pen: ImageDraw.ImageDraw, film: ScoredFilm, run: Run, *, left: int) -> None:
     """Writes the figures: the flag first, then a bar for each class."""
     prediction, top = film.prediction, HEAD
     flag = {True: "flagged: look first", False: "not flagged", None: "not calibrated: no flag"}[prediction.flag]
     pen.text((left, top), flag, NOTE if prediction.flag else INK, _font(26))
     rows = [f"abnormal score {prediction.abnormal_score:.3f}"]
-    if model.calibration:
-        rows.append(f"flagged from {model.calibration.abnormal_threshold:.3f}")
-        rows.append(f"(sensitivity {100 * model.calibration.sensitivity:.0f} % on validation films)")
+    if run.calibration:
+        rows.append(f"flagged from {run.calibration.abnormal_threshold:.3f}")
+        rows.append(f"(sensitivity {100 * run.calibration.sensitivity:.0f} % on validation films)")
     for row in rows:
         top += 24 if row is not rows[0] else 44
         pen.text((left, top), row, INK if row is rows[0] else SOFT, _font(18))

@@ -4,7 +4,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from cxr_keras3.pacs.identity import Model
+from cxr_keras3.pacs.identity import ascii_name
+from cxr_keras3.run.folder import Run
 
 MANUFACTURER = "cxr_keras3"
 STATEMENT = "Research only, not for diagnosis. Not a medical device. No clinician has verified this result."
@@ -20,13 +21,13 @@ _INHERITED = (
 )
 
 
-def common(model: Model, version: str) -> dict[str, Any]:
+def common(run: Run, version: str) -> dict[str, Any]:
     """The arguments that highdicom takes for equipment and purpose."""
     return {
         "manufacturer": MANUFACTURER,
-        "manufacturer_model_name": model.name[:_LONGEST],
+        "manufacturer_model_name": ascii_name(run)[:_LONGEST],
         "software_versions": version,
-        "device_serial_number": model.fingerprint,
+        "device_serial_number": run.fingerprint,
         "content_qualification": "RESEARCH",
     }
 

@@ -14,7 +14,7 @@ from cxr_keras3.serving import Prediction, Predictor
 
 
 @dataclass(frozen=True, eq=False)
-class Film:
+class ScoredFilm:
     """A film that was scored.
 
     Attributes:
@@ -50,10 +50,10 @@ def refused_by_header(header: Dataset) -> str:
     raise RuntimeError("a header without pixels was decoded as an image")
 
 
-def score(predictor: Predictor, source: Dataset, data: bytes) -> Film | str:
+def score_film(predictor: Predictor, source: Dataset, data: bytes) -> ScoredFilm | str:
     """Scores one image as `python -m cxr_keras3.predict` does; gives the reason in its place where it is refused."""
     (prediction,) = predictor.predict([data], batch_size=1)
     if not prediction.accepted:
         return prediction.reject_reason
     header = Dataset({tag: element for tag, element in source.items() if tag.group < 0x5000})  # no pixels, no overlays
-    return Film(header, prediction, images.decode(data).pixels)
+    return ScoredFilm(header, prediction, images.decode(data).pixels)

@@ -17,11 +17,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_us
 from tenacity.wait import wait_random_exponential
 
 from cxr_keras3 import __version__
-from cxr_keras3.pacs import archive, capture, films, report
+from cxr_keras3.pacs import archive, films
+from cxr_keras3.pacs.capture import build_capture
 from cxr_keras3.pacs.connection import RefusedError, ServerAwayError
-from cxr_keras3.pacs.identity import Model
-from cxr_keras3.pacs.metrics import Metrics
-from cxr_keras3.pacs.state import NOTHING, STORED, Record, State
+from cxr_keras3.pacs.monitoring import Monitoring
+from cxr_keras3.pacs.state import NOTHING, STORED, State, StudyRecord
+from cxr_keras3.pacs.structured_report import build_report
 from cxr_keras3.serving import Predictor
 
 LONGEST_WAIT = 60.0  # seconds between two attempts to reach a server that is away
@@ -41,24 +42,22 @@ class Gateway:
     Attributes:
         client: The archive.
         predictor: Scores.
-        model: Who it is.
         state: What was done before.
-        metrics: What is told of it.
+        monitoring: What is told of it.
         days: How far back the studies' dates may lie.
         settle_seconds: How long a study must not have grown.
     """
 
     client: DICOMwebClient
     predictor: Predictor
-    model: Model
     state: State
-    metrics: Metrics
+    monitoring: Monitoring
     days: int
     settle_seconds: float
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class StudyAnswer:
     """What there is to say of a study.
 
     Attributes:
@@ -67,17 +66,17 @@ class Answer:
         documents: What is to be stored: report and capture, or nothing where there is no film.
     """
 
-    films: list[films.Film]
+    films: list[films.ScoredFilm]
     refusals: list[str]
     documents: list[Dataset]
 
 
-def run(gateway: Gateway, *, stop: Event, poll_seconds: float) -> None:
+def work(gateway: Gateway, *, stop: Event, poll_seconds: float) -> None:
     """Works until `stop` is set, and never gives up: a server that is away is waited for, longer and longer."""
 
     def note(attempt: RetryCallState) -> None:
-        gateway.metrics.server_up.set(0)
-        gateway.metrics.failures.labels("server away").inc()
+        gateway.monitoring.server_up.set(0)
+        gateway.monitoring.failures.labels("server away").inc()
         error = attempt.outcome.exception() if attempt.outcome else None
         log.warning("%s; next attempt in %.1f s", error, attempt.next_action.sleep if attempt.next_action else 0)
 
@@ -103,18 +102,18 @@ def pass_over(gateway: Gateway, *, stop: Event) -> None:
         RefusedError: Where it does not list its studies.
     """
     found = list(archive.studies(gateway.client, days=gateway.days))
-    gateway.metrics.server_up.set(1)
+    gateway.monitoring.server_up.set(1)
     records = [gateway.state.see(study.uid, instances=study.instances) for study in found]
     for study, record in zip(found, records, strict=True):
         if stop.is_set():
             return
         if record.is_due(settle_seconds=gateway.settle_seconds):
             handle(gateway, study, record)
-        gateway.metrics.show_stages(gateway.state.counts())
-    gateway.metrics.last_pass.set_to_current_time()
+        gateway.monitoring.show_stages(gateway.state.counts())
+    gateway.monitoring.last_pass.set_to_current_time()
 
 
-def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
+def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) -> None:
     """Answers one study and notes what became of it.
 
     Raises:
@@ -130,7 +129,7 @@ def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
         gateway.state.write(record)  # it is not the study's fault
         raise
     except (RefusedError, StudyError) as error:
-        gateway.metrics.failures.labels("study").inc()
+        gateway.monitoring.failures.labels("study").inc()
         failing = gateway.state.find(study.uid) or record
         gateway.state.write(replace(failing, reasons=(str(error),)))
         log.warning("study %s: %s; again in %.0f s", record.pseudonym, error, delay)
@@ -138,14 +137,14 @@ def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
     stage = STORED if found.documents else NOTHING
     gateway.state.write(replace(record, stage=stage, next_try=0.0, reasons=tuple(found.refusals)))
     seconds = time.monotonic() - begun
-    gateway.metrics.study_seconds.observe(seconds)
+    gateway.monitoring.study_seconds.observe(seconds)
     outcomes = {
         "scored": len(found.films),
         "flagged": sum(film.prediction.flag is True for film in found.films),
         "refused": len(found.refusals),
     }
     for outcome, count in outcomes.items():
-        gateway.metrics.films.labels(outcome).inc(count)
+        gateway.monitoring.films.labels(outcome).inc(count)
     words = "report and heat map stored" if found.documents else "nothing to report"
     log.info(
         "study %s: %s, films scored: %d, images refused: %d, %.1f s",
@@ -153,7 +152,7 @@ def handle(gateway: Gateway, study: archive.Study, record: Record) -> None:
     )
 
 
-def answer(gateway: Gateway, study: archive.Study, *, patient: bool) -> Answer:
+def answer(gateway: Gateway, study: archive.ListedStudy, *, patient: bool) -> StudyAnswer:
     """Fetches and scores a study's radiographs, and writes report and capture of them.
 
     Args:
@@ -161,7 +160,7 @@ def answer(gateway: Gateway, study: archive.Study, *, patient: bool) -> Answer:
         study: The study.
         patient: Whether an image that the archive does not give ends the attempt, rather than count as refused.
     """
-    scored: list[films.Film] = []
+    scored: list[films.ScoredFilm] = []
     refusals = []
     for header in archive.radiographs(gateway.client, study):
         reason = films.refused_by_header(header)
@@ -175,14 +174,14 @@ def answer(gateway: Gateway, study: archive.Study, *, patient: bool) -> Answer:
                 raise
             refusals.append(str(error))
             continue
-        outcome = films.score(gateway.predictor, image, data)
+        outcome = films.score_film(gateway.predictor, image, data)
         if isinstance(outcome, str):
             refusals.append(outcome)
         else:
             scored.append(outcome)
-    builders = (report.build, capture.build) if scored else ()
-    documents = [build(scored, gateway.model, version=__version__) for build in builders]
-    return Answer(scored, refusals, documents)
+    builders = (build_report, build_capture) if scored else ()
+    documents = [build(scored, gateway.predictor.run, version=__version__) for build in builders]
+    return StudyAnswer(scored, refusals, documents)
 
 
 def rehearse(gateway: Gateway, *, stop: Event) -> Iterator[str]:

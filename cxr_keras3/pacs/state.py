@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import filelock
-
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -36,7 +35,7 @@ CREATE TABLE study (
 
 
 @dataclass(frozen=True)
-class Record:
+class StudyRecord:
     """What is known of a study.
 
     Attributes:
@@ -73,7 +72,7 @@ class State:
         """What stands for a study here and in logs, 16 hexadecimal digits."""
         return hashlib.blake2b(study_uid.encode(), key=self._key, digest_size=8).hexdigest()
 
-    def see(self, study_uid: str, *, instances: int) -> Record:
+    def see(self, study_uid: str, *, instances: int) -> StudyRecord:
         """Notes that the archive holds a study, and returns what is known of it.
 
         One that held no film is looked at again when it grows; one that is answered stays so.
@@ -94,7 +93,7 @@ class State:
             raise RuntimeError("a study that was just noted is not there")
         return record
 
-    def find(self, study_uid: str) -> Record | None:
+    def find(self, study_uid: str) -> StudyRecord | None:
         """What is known of a study; None where it was never seen."""
         row = self._database.execute(
             "SELECT pseudonym, stage, attempts, next_try, changed, reasons FROM study "
@@ -104,9 +103,9 @@ class State:
         if row is None:
             return None
         pseudonym, stage, attempts, next_try, changed, reasons = row
-        return Record(pseudonym, stage, attempts, next_try, changed, tuple(json.loads(reasons)))
+        return StudyRecord(pseudonym, stage, attempts, next_try, changed, tuple(json.loads(reasons)))
 
-    def begin(self, record: Record) -> float:
+    def begin(self, record: StudyRecord) -> float:
         """Notes an attempt before it is made, as one in vain, and returns in how many seconds the next is due.
 
         So a study that ends the process, by its size or by a defect of a decoder, does not do so for ever.
@@ -116,7 +115,7 @@ class State:
         self.write(replace(begun, reasons=("the gateway ended while it worked on this study",)))
         return delay
 
-    def write(self, record: Record) -> None:
+    def write(self, record: StudyRecord) -> None:
         """Notes what became of a study; all but when it changed."""
         with self._database:
             self._database.execute(
@@ -151,20 +150,14 @@ def opened(path: Path | None, *, model: str) -> Iterator[State]:
             yield State(database, model)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(path.with_name(path.name + ".lock"))  # the system frees it however a process ends
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout as error:
-        raise UserError(f"only one gateway may use a state file, another uses {path}; name another --state") from error
-    try:
+    rule = f"only one gateway may use a state file such as {path.name}"
+    with files.exclusive(path.with_name(path.name + ".lock"), rule=rule, remedy="name another --state"):
         path.touch(mode=0o600)
         with contextlib.closing(_connect(path)) as database:
             yield State(database, model)
-    finally:
-        lock.release()
 
 
-def explain(path: Path, study_uid: str, *, model: str) -> tuple[str, Record | None]:
+def explain(path: Path, study_uid: str, *, model: str) -> tuple[str, StudyRecord | None]:
     """What stands for a study in logs, and what is known of it; the gateway may be at work on the file.
 
     Raises:

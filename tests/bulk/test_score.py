@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import bulk_scoring
 from cxr_keras3 import __version__, serving
-from cxr_keras3.bulk import bundle, listing, pipeline, tables
+from cxr_keras3.bulk import listing, pipeline, tables
+from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import inputs
 from tests import drawn_run, image_files
 from tests.commands.test_commands import assert_one_clear_line
@@ -41,16 +42,16 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
 
     # What the killed command left: a piece that is done, half of another, and a torn file.
     expected = bulk_scoring.expected(films, run)
-    packed = bundle.pack(run, "openvino")
     pieces = pipeline.pieces(listing.films(given), slots=1)
     whole, half = pieces[0], pieces[3]  # 16 each, in the latter one that is no film
-    with tables.claimed(str(root), tables.Origin(1, "drawn", packed.fingerprint, "openvino", __version__)):
+    with tables.claimed(str(root), tables.Origin(1, "drawn", Run.open(run).fingerprint, "openvino", __version__)):
         for piece, chosen in ((whole, {True, False}), (half, {False})):
             records = [{"key": "before"} | expected[location.name] for location in piece.films]
             left = [record for record in records if record["accepted"] in chosen]
             tables.write(str(root), piece.part, left, class_names=LABELS)
-    torn = root / "scored" / ".part-torn.parquet.0.tmp"
-    torn.write_bytes(b"torn")
+    torn = root / "scored" / ".part-torn.parquet.0.partial"
+    torn.mkdir()
+    (torn / "part-torn.parquet").write_bytes(b"torn")
 
     done = run_python(*SCORE, *given, "--model", run, "--output", root)
     assert done.returncode == 3, done.stderr

@@ -20,6 +20,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk import bundle, listing, reading, tables
 from cxr_keras3.bulk.listing import Location
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
+from cxr_keras3.run.folder import Run
 from tests import drawn_run, image_files
 
 ORIGIN = tables.Origin(tables.SCHEMA_VERSION, "mine", "0123456789abcdef", "openvino", "1.0")
@@ -269,16 +270,17 @@ def test_two_rows_for_a_film_are_found_out(tmp_path: Path) -> None:
         tables.done(str(tmp_path)).names()
 
 
-def test_a_run_travels_whole_and_its_fingerprint_is_of_what_answers(tmp_path: Path) -> None:
-    run = drawn_run.write(tmp_path / "run")
-    packed = bundle.pack(run, "openvino")
-    packed.unpack(tmp_path / "there")
+def test_a_run_travels_whole_and_keeps_its_fingerprint(tmp_path: Path) -> None:
+    folder = drawn_run.write(tmp_path / "run")
+    run = Run.open(folder)
+    bundle.unpack(bundle.pack(run, "openvino"), tmp_path / "there")
     for file in ("manifest.json", "calibration.json", "export/openvino/model.xml", "export/openvino/model.bin"):
-        assert (tmp_path / "there" / file).read_bytes() == (run / file).read_bytes()
-    (run / "history.csv").write_text("loss")
-    assert bundle.pack(run, "openvino").fingerprint == packed.fingerprint
-    with (run / "calibration.json").open("a") as file:
+        assert (tmp_path / "there" / file).read_bytes() == (folder / file).read_bytes()
+    assert Run.open(tmp_path / "there").fingerprint == run.fingerprint
+    (folder / "history.csv").write_text("loss")
+    assert Run.open(folder).fingerprint == run.fingerprint
+    with (folder / "calibration.json").open("a") as file:
         file.write("\n")
-    assert bundle.pack(run, "openvino").fingerprint != packed.fingerprint
+    assert Run.open(folder).fingerprint != run.fingerprint
     with pytest.raises(UserError, match="runtime jax needs"):
         bundle.pack(run, "jax")

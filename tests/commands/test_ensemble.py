@@ -11,7 +11,7 @@ import pytest
 from cxr_keras3 import ensemble, serving
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import classifier
-from cxr_keras3.run import artifact
+from cxr_keras3.run.folder import MANIFEST, MODEL, MODEL_CARD, Run, is_complete
 
 BACKBONE, IMAGE_SIZE = "mobilenet_025", 64
 
@@ -51,19 +51,19 @@ def test_logits_and_maps_are_the_means_of_the_members(count: int, films: np.ndar
 def runs(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The tiny run, and what it would be with other weights."""
     other = Path(shutil.copytree(run_dir, tmp_path_factory.mktemp("members") / "other"))
-    model = artifact.load_model(other)
+    model = Run.open(other).load_model()
     generator = np.random.default_rng(1)
     linear = model.get_layer(classifier.LOGITS)
     linear.set_weights([weight + generator.normal(0, 0.5, weight.shape) for weight in linear.get_weights()])
-    model.save(other / artifact.MODEL)
+    model.save(other / MODEL)
     _change(other, lambda manifest: manifest.update(name="other"))
     return [run_dir, other]
 
 
 def _change(run: Path, change) -> None:
-    manifest = json.loads((run / artifact.MANIFEST).read_text())
+    manifest = json.loads((run / MANIFEST).read_text())
     change(manifest)
-    (run / artifact.MANIFEST).write_text(json.dumps(manifest))
+    (run / MANIFEST).write_text(json.dumps(manifest))
 
 
 def test_the_command_makes_a_run_that_serves(
@@ -73,11 +73,11 @@ def test_the_command_makes_a_run_that_serves(
     command = ("-m", "cxr_keras3.ensemble", *runs, "--run-dir", out, "--data-dir", data_dir)
     done = run_python(*command)
     assert done.returncode == 0, done.stderr
-    assert artifact.is_complete(out)
-    assert artifact.load_manifest(out).config[artifact.MEMBERS] == ["tiny", "other"]
+    assert is_complete(out)
+    assert Run.open(out).manifest.members == ("tiny", "other")
     (found,) = serving.load(out).predict([film])
     assert sum(found.probabilities.values()) == pytest.approx(1.0)
-    assert "mean of 2" in (out / artifact.MODEL_CARD).read_text()
+    assert "mean of 2" in (out / MODEL_CARD).read_text()
     refused = run_python(*command)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     with pytest.raises(UserError, match="is an ensemble; name its members"):

@@ -23,7 +23,18 @@ from pydicom.dataset import Dataset
 
 from cxr_keras3 import __version__, images, serving
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.pacs import archive, capture, connection, films, identity, metrics, report, service, state
+from cxr_keras3.pacs import (
+    archive,
+    capture,
+    connection,
+    films,
+    identity,
+    monitoring,
+    service,
+    state,
+    structured_report,
+)
+from cxr_keras3.run.folder import Run
 from tests import drawn_run, radiographs
 from tests.orthanc import free_port
 
@@ -41,17 +52,17 @@ def predictor(run_dir: Path) -> serving.Predictor:
 
 
 @pytest.fixture(scope="module")
-def model(run_dir: Path) -> identity.Model:
-    return identity.load(run_dir)
+def run(run_dir: Path) -> Run:
+    return Run.open(run_dir)
 
 
-def scored(predictor: serving.Predictor, kind: str, number: int = 0) -> list[films.Film]:
+def scored(predictor: serving.Predictor, kind: str, number: int = 0) -> list[films.ScoredFilm]:
     """The films of a drawn study."""
     found = []
     with pydicom.config.disable_value_validation():
         for file in radiographs.study(kind, number).files:
-            outcome = films.score(predictor, pydicom.dcmread(io.BytesIO(file)), file)
-            assert isinstance(outcome, films.Film)
+            outcome = films.score_film(predictor, pydicom.dcmread(io.BytesIO(file)), file)
+            assert isinstance(outcome, films.ScoredFilm)
             found.append(outcome)
     return found
 
@@ -73,17 +84,19 @@ def reread(document: Dataset) -> Dataset:
 
 
 def test_identifiers_are_the_same_each_time_and_differ_by_study_part_and_model(
-    run_dir: Path, model: identity.Model, tmp_path: Path
+    run_dir: Path, run: Run, tmp_path: Path
 ) -> None:
-    other = identity.load(drawn_run.write(tmp_path / "drawn", temperature=2.5))
-    uids = {each.uid(study, part) for each in (model, other) for study in ("1.2", "1.3") for part in ("report", "x")}
+    other = Run.open(drawn_run.write(tmp_path / "drawn", temperature=2.5))
+    uids = {
+        identity.uid(each, study, part) for each in (run, other) for study in ("1.2", "1.3") for part in ("report", "x")
+    }
     assert len(uids) == 8
     assert all(pydicom.uid.UID(uid).is_valid for uid in uids)
-    assert identity.load(run_dir).uid("1.2", "report") == model.uid("1.2", "report")
+    assert identity.uid(Run.open(run_dir), "1.2", "report") == identity.uid(run, "1.2", "report")
 
 
 def test_a_name_in_any_script_fits_into_dicom(tmp_path: Path) -> None:
-    assert identity.load(drawn_run.write(tmp_path / "läuf\\1")).name == "l?uf?1"
+    assert identity.ascii_name(Run.open(drawn_run.write(tmp_path / "läuf\\1"))) == "l?uf?1"
 
 
 # Connection
@@ -171,7 +184,7 @@ def test_a_token_is_sent_and_the_environment_has_no_say(monkeypatch: pytest.Monk
 def test_paging_ends_though_the_server_heeds_neither_limit_nor_offset() -> None:
     page = b'[{"0020000D": {"vr": "UI", "Value": ["1.2"]}, "00201208": {"vr": "IS", "Value": [3]}}]'
     server = Server(*[raw("200 OK", page)] * 4)
-    assert list(archive.studies(connection.connect(server.url, **PLAIN), days=1)) == [archive.Study("1.2", 3)]
+    assert list(archive.studies(connection.connect(server.url, **PLAIN), days=1)) == [archive.ListedStudy("1.2", 3)]
 
 
 # State
@@ -275,18 +288,18 @@ def test_the_header_alone_is_judged_as_the_whole_file(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["dx", "two films", "odd header"])
 def test_the_report_holds_every_figure_and_the_patient_as_stated(
-    kind: str, predictor: serving.Predictor, model: identity.Model
+    kind: str, predictor: serving.Predictor, run: Run
 ) -> None:
     found = scored(predictor, kind)
     with pydicom.config.disable_value_validation():
-        document = reread(report.build(found, model, version=__version__))
+        document = reread(structured_report.build_report(found, run, version=__version__))
     read = hd.sr.ComprehensiveSR.from_dataset(document)
     groups = read.content.get_image_measurement_groups()
     for film, group in zip(found, groups, strict=True):
         prediction = film.prediction
         measured = {item.name.value: item.value for item in group.get_measurements()}
         for name, probability in prediction.probabilities.items():
-            assert measured[report.PROBABILITY + name.replace(" ", "")] == probability
+            assert measured[structured_report.PROBABILITY + name.replace(" ", "")] == probability
         assert measured["ABNORMAL"] == prediction.abnormal_score
         assert (measured["THRESHOLD"], measured["SENSITIVITY"]) == (0.5, 0.95)
         assert group.source_images[0].referenced_sop_instance_uid == film.source.SOPInstanceUID
@@ -302,29 +315,29 @@ def test_the_report_holds_every_figure_and_the_patient_as_stated(
 def test_a_run_without_calibration_states_no_flag(tmp_path: Path) -> None:
     run_dir = drawn_run.write(tmp_path / "drawn", temperature=None)
     found = scored(serving.load(run_dir), "dx")
-    file = written(report.build(found, identity.load(run_dir), version=__version__))
+    file = written(structured_report.build_report(found, Run.open(run_dir), version=__version__))
     assert b"THRESHOLD" not in file
     assert b"FLAG" not in file
     assert b"not calibrated" in file
-    assert capture.draw(found[0], identity.load(run_dir), title="").shape == (capture.HEIGHT, capture.WIDTH, 3)
+    assert capture.draw(found[0], Run.open(run_dir), title="").shape == (capture.HEIGHT, capture.WIDTH, 3)
 
 
 def test_the_capture_shows_the_most_abnormal_film_and_none_of_the_header(
-    predictor: serving.Predictor, model: identity.Model
+    predictor: serving.Predictor, run: Run
 ) -> None:
     found = scored(predictor, "two films")
-    document = reread(capture.build(found, model, version=__version__))
+    document = reread(capture.build_capture(found, run, version=__version__))
     most = max(found, key=lambda film: film.prediction.abnormal_score)
     assert document.SourceImageSequence[0].ReferencedSOPInstanceUID == most.source.SOPInstanceUID
     title = f"film {found.index(most) + 1} of 2"
-    np.testing.assert_array_equal(document.pixel_array, capture.draw(most, model, title=title))
+    np.testing.assert_array_equal(document.pixel_array, capture.draw(most, run, title=title))
     nameless = replace(most, source=Dataset())
-    np.testing.assert_array_equal(document.pixel_array, capture.draw(nameless, model, title=title))
+    np.testing.assert_array_equal(document.pixel_array, capture.draw(nameless, run, title=title))
 
 
-def test_the_statement_is_burnt_into_the_capture(predictor: serving.Predictor, model: identity.Model) -> None:
+def test_the_statement_is_burnt_into_the_capture(predictor: serving.Predictor, run: Run) -> None:
     (film,) = scored(predictor, "dx")
-    foot = capture.draw(film, model, title="")[-capture.FOOT :]
+    foot = capture.draw(film, run, title="")[-capture.FOOT :]
     drawn = (foot == np.array([0xE0, 0xA5, 0x2E], dtype=np.uint8)).all(axis=-1)
     assert drawn.sum() > 1000
     assert np.ptp(np.flatnonzero(drawn.any(axis=0))) > 600  # over a good part of the page
@@ -335,21 +348,21 @@ def test_the_statement_is_burnt_into_the_capture(predictor: serving.Predictor, m
 
 def gateway(client: DICOMwebClient | None, known: state.State) -> service.Gateway:
     nothing = SimpleNamespace()
-    return service.Gateway(client, nothing, nothing, known, metrics.Metrics(), days=1, settle_seconds=0.0)
+    return service.Gateway(client, nothing, known, monitoring.Monitoring(), days=1, settle_seconds=0.0)
 
 
 def test_a_server_that_is_away_is_waited_for_until_the_stop(caplog: pytest.LogCaptureFixture) -> None:
     client = connection.connect(f"http://127.0.0.1:{free_port()}/dicom-web", **PLAIN)
     with state.opened(None, model="m") as known, caplog.at_level(logging.INFO, "cxr_keras3.pacs"):
         work, stop = gateway(client, known), threading.Event()
-        running = threading.Thread(target=service.run, args=(work,), kwargs={"stop": stop, "poll_seconds": 1.0})
+        running = threading.Thread(target=service.work, args=(work,), kwargs={"stop": stop, "poll_seconds": 1.0})
         running.start()
-        while work.metrics.registry.get_sample_value("cxr_pacs_failures_total", {"kind": "server away"}) < 2:
+        while work.monitoring.registry.get_sample_value("cxr_pacs_failures_total", {"kind": "server away"}) < 2:
             time.sleep(0.02)
         stop.set()
         running.join(timeout=30)
         assert not running.is_alive()
-    assert work.metrics.registry.get_sample_value("cxr_pacs_server_up") == 0
+    assert work.monitoring.registry.get_sample_value("cxr_pacs_server_up") == 0
     assert "the server does not answer" in caplog.text
 
 
@@ -361,7 +374,7 @@ def test_a_study_that_breaks_something_is_put_off_and_not_quoted(
 
     monkeypatch.setattr(archive, "radiographs", break_down)
     with state.opened(None, model="m") as known, caplog.at_level(logging.INFO, "cxr_keras3.pacs"):
-        service.handle(gateway(None, known), archive.Study("1.2.3", 1), known.see("1.2.3", instances=1))
+        service.handle(gateway(None, known), archive.ListedStudy("1.2.3", 1), known.see("1.2.3", instances=1))
         record = known.find("1.2.3")
     assert (record.stage, record.attempts) == ("failing", 1)
     assert record.reasons[0].startswith("ValueError in test_pacs.py, line ")
@@ -377,7 +390,7 @@ def test_a_server_that_goes_away_is_not_the_studys_fault(monkeypatch: pytest.Mon
     with state.opened(None, model="m") as known:
         seen = known.see("1.2.3", instances=1)
         with pytest.raises(connection.ServerAwayError):
-            service.handle(gateway(None, known), archive.Study("1.2.3", 1), seen)
+            service.handle(gateway(None, known), archive.ListedStudy("1.2.3", 1), seen)
         assert known.find("1.2.3") == seen
 
 
@@ -396,7 +409,7 @@ def test_an_image_that_is_not_given_counts_as_refused_in_the_end(
     with state.opened(None, model="m") as known:
         for _ in range(attempts):
             known.begin(known.see("1.2.3", instances=1))
-        service.handle(gateway(None, known), archive.Study("1.2.3", 1), known.see("1.2.3", instances=1))
+        service.handle(gateway(None, known), archive.ListedStudy("1.2.3", 1), known.see("1.2.3", instances=1))
         record = known.find("1.2.3")
     assert (record.stage, record.reasons) == (
         "nothing" if attempts else "failing",
@@ -405,16 +418,16 @@ def test_an_image_that_is_not_given_counts_as_refused_in_the_end(
 
 
 def test_the_metrics_page() -> None:
-    figures, address = metrics.Metrics(), f"127.0.0.1:{free_port()}"
-    metrics.serve(figures, address)
+    figures, address = monitoring.Monitoring(), f"127.0.0.1:{free_port()}"
+    monitoring.serve_monitoring(figures, address)
     figures.show_stages({"stored": 7})
     page = requests.get(f"http://{address}/metrics", timeout=10)
     assert page.headers["Content-Type"].startswith("text/plain")
     assert 'cxr_pacs_studies{stage="stored"} 7.0' in page.text
     with pytest.raises(UserError, match="--metrics"):
-        metrics.serve(metrics.Metrics(), address)
+        monitoring.serve_monitoring(monitoring.Monitoring(), address)
     with pytest.raises(UserError, match="--metrics"):
-        metrics.serve(metrics.Metrics(), "everywhere")
+        monitoring.serve_monitoring(monitoring.Monitoring(), "everywhere")
 
 
 # Command

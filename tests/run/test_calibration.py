@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run import calibration
 from tfds_cxr.labels import LABELS
@@ -90,8 +91,8 @@ def test_probabilities_of_float32_logits_are_float64_and_ranked_alike() -> None:
 
 def test_a_file_gives_back_the_same(tmp_path: Path) -> None:
     found = fitted()
-    calibration.save(found, tmp_path / "calibration.json")
-    assert calibration.load(tmp_path / "calibration.json") == found
+    records.write(tmp_path / "calibration.json", found)
+    assert calibration.read(tmp_path / "calibration.json") == found
 
 
 @pytest.mark.parametrize(
@@ -99,33 +100,33 @@ def test_a_file_gives_back_the_same(tmp_path: Path) -> None:
     [
         ({"schema_version": 9}, "schema version"),
         ({"temperature": 0.0}, "temperature"),
-        ({"temperature": "warm"}, "not a calibration"),
+        ({"temperature": "warm"}, "must be a Calibration"),
         ({"abnormal_threshold": 1.5}, "0..1"),
         ({"class_names": ["a", "b", "c", "d"]}, "Normal"),
         ({"conformal_thresholds": {"0.90": [0.5, 0.5, 0.5, 0.5]}}, "coverages"),
         ({"conformal_thresholds": {"0.90": [0.5], "0.95": [0.5]}}, "one number a class"),
-        ({"conformal_thresholds": []}, "not a calibration"),
+        ({"conformal_thresholds": []}, "must be a Calibration"),
         ({"extra": 1}, "extra"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, change: dict[str, object], words: str) -> None:
     path = tmp_path / "calibration.json"
-    calibration.save(fitted(), path)
+    records.write(path, fitted())
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UserError, match=words):
-        calibration.load(path)
+        calibration.read(path)
 
 
 @pytest.mark.parametrize("text", ["not json", "[]", "{}"])
 def test_what_is_no_calibration_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "calibration.json").write_text(text)
-    with pytest.raises(UserError, match="not a calibration"):
-        calibration.load(tmp_path / "calibration.json")
+    with pytest.raises(UserError, match="must be a Calibration"):
+        calibration.read(tmp_path / "calibration.json")
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cxr_keras3\.evaluate"):
-        calibration.load(tmp_path / "calibration.json")
+        calibration.read(tmp_path / "calibration.json")
 
 
 @pytest.mark.parametrize("sensitivity", [0.0, 1.0, float("nan")])

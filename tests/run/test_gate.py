@@ -74,7 +74,7 @@ def test_features_that_never_stir_do_no_harm() -> None:
 
 def test_saved_and_loaded_it_says_the_same(fitted: gate.Gate, tmp_path: Path) -> None:
     gate.save(fitted, tmp_path / "gate.npz")
-    again = gate.load(tmp_path / "gate.npz")
+    again = gate.read(tmp_path / "gate.npz")
     np.testing.assert_array_equal(
         again.distances(features(9, seed=4)) / again.threshold, fitted.distances(features(9, seed=4)) / fitted.threshold
     )
@@ -85,4 +85,4 @@ def test_saved_and_loaded_it_says_the_same(fitted: gate.Gate, tmp_path: Path) ->
 def test_a_damaged_file_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "gate.npz").write_bytes(content)
     with pytest.raises(UserError, match=r"gate\.npz is not a gate"):
-        gate.load(tmp_path / "gate.npz")
+        gate.read(tmp_path / "gate.npz")

@@ -151,7 +151,7 @@ def test_an_export_without_logits_is_to_be_made_anew(tmp_path: Path) -> None:
     folder = drawn_run.write(tmp_path / "old")
     path = Run.open(folder).export_folder("openvino") / PARITY
     path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1'))
-    with pytest.raises(UserError, match=r"version 2, received 1; make it again: python -m cxr_keras3\.export"):
+    with pytest.raises(UserError, match=r"schema version 2, received 1; make it again: python -m cxr_keras3\.export"):
         serving.load(folder)
 
 

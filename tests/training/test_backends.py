@@ -9,11 +9,11 @@ import pytest
 
 CODE = """
 import json, sys
-from cxr_keras3 import _backend; _backend.select(sys.argv[1])
+from cxr_keras3.backend import selection; selection.select(sys.argv[1])
 import keras, numpy as np
 from tests.conftest import TINY
 import dataclasses
-from cxr_keras3 import data, training
+from cxr_keras3.training import data, stages
 from pathlib import Path
 folder, name = Path(sys.argv[2]), sys.argv[1]
 keras.utils.set_random_seed(0)
@@ -24,17 +24,17 @@ noise[:, :150] += 30 * (labels % 2)[:, None, None, None]; noise[..., :150, :] +=
 images = noise.astype(np.uint8)
 names = labels.astype(str)
 split = data.Split(images, labels, names, names, names)
-model = training.build(config)
+model = stages.initial_model(config)
 if name == "jax":
     for variable in model.get_layer("backbone").weights:  # else what an untrained network yields is all but nothing
         if "kernel" in variable.path:
             variable.assign(variable * 4.0)
     model.save_weights(folder / "initial.weights.h5")
 model.load_weights(folder / "initial.weights.h5")
-before = data.predict(model, images[:8], task="before")
+before = np.asarray(model.predict_on_batch(images[:8]))
 run = folder / name; run.mkdir()
-rows = training.fit_stages(model, config, split, split, identity={}, run_dir=run, cache_dir=folder / "cache")
-logits = data.predict(model, images[:8], task="after")
+rows = stages.fit_stages(model, config, split, split, identity={}, run_dir=run, cache_dir=folder / "cache")
+logits = np.asarray(model.predict_on_batch(images[:8]))
 print(json.dumps({"before": before.tolist(), "rows": rows, "logits": logits.tolist()}))
 """
 

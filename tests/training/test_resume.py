@@ -1,15 +1,16 @@
 """A training that is interrupted anywhere ends with the same weights as one that is not."""
 
 import dataclasses
+import os
 from pathlib import Path
 
-import filelock
 import numpy as np
 import pytest
 
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import classifier
-from cxr_keras3.run import artifact
+from cxr_keras3.run.folder import LOCK, Run, claimed
 from cxr_keras3.training import checkpoint, data, features, loop, stages
 from tests.conftest import TINY
 
@@ -93,20 +94,21 @@ def test_features_too_large_for_float16_are_an_error(images: np.ndarray, tmp_pat
 
 def test_a_run_folder_is_for_one_command_at_a_time(tmp_path: Path) -> None:
     refused = pytest.raises(UserError, match="only one command may train")
-    with filelock.FileLock(tmp_path / artifact.LOCK), refused, artifact.claimed(tmp_path, {}):
+    with files.exclusive(tmp_path / LOCK, rule="another", remedy=""), refused as error, claimed(tmp_path, {}):
         pass
-    with artifact.claimed(tmp_path, {}):
+    assert f"process {os.getpid()}" in str(error.value)  # who holds it
+    with claimed(tmp_path, {}):
         pass
 
 
 def test_a_run_is_continued_with_the_settings_it_began_with(tmp_path: Path) -> None:
-    with artifact.claimed(tmp_path, {"seed": 0, "backbone": "a"}):
+    with claimed(tmp_path, {"seed": 0, "backbone": "a"}):
         pass
-    with artifact.claimed(tmp_path, {"seed": 0, "backbone": "a"}):
+    with claimed(tmp_path, {"seed": 0, "backbone": "a"}):
         pass
     with (
         pytest.raises(UserError, match=r"seed 0 then, 1 now"),
-        artifact.claimed(tmp_path, {"seed": 1, "backbone": "a"}),
+        claimed(tmp_path, {"seed": 1, "backbone": "a"}),
     ):
         pass
 
@@ -206,7 +208,7 @@ def test_killed_it_goes_on_and_ends_with_the_same_model(data_dir: Path, run_pyth
 def test_training_starts_from_another_run(run_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, weights=str(run_dir))
     model = stages.initial_model(config)
-    for mine, theirs in zip(model.get_weights(), artifact.load_model(run_dir).get_weights(), strict=True):
+    for mine, theirs in zip(model.get_weights(), Run.open(run_dir).load_model().get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     with pytest.raises(UserError, match="--backbone must be mobilenet_025"):
         stages.initial_model(dataclasses.replace(config, backbone="resnet50"))

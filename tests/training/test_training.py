@@ -14,7 +14,11 @@ from cxr_keras3 import evaluation
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import canonical, decode
 from cxr_keras3.model import classifier
-from cxr_keras3.run import artifact
+from cxr_keras3.run.folder import Run
+from cxr_keras3.run.manifest import Manifest
+from cxr_keras3.serving import batches
+from cxr_keras3.serving.outputs import NAMES
+from cxr_keras3.serving.runtimes import FunctionRuntime
 from cxr_keras3.statistics import metrics
 from cxr_keras3.training import data, history, stages
 from tests.conftest import TINY
@@ -23,8 +27,8 @@ from tfds_cxr.labels import LABELS
 
 
 @pytest.fixture(scope="module")
-def manifest(run_dir: Path) -> artifact.Manifest:
-    return artifact.load_manifest(run_dir)
+def manifest(run_dir: Path) -> Manifest:
+    return Run.open(run_dir).manifest
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def results(run_dir: Path) -> dict:
     return json.loads((run_dir / "evaluation" / "metrics.json").read_text())
 
 
-def test_manifest_says_what_the_model_is(manifest: artifact.Manifest, data_dir: Path) -> None:
+def test_manifest_says_what_the_model_is(manifest: Manifest, data_dir: Path) -> None:
     assert manifest.class_names == LABELS
     assert manifest.config == dataclasses.asdict(TINY)
     assert manifest.backend == keras.backend.backend()
@@ -80,7 +84,7 @@ def test_report_is_self_contained_and_says_that_images_are_synthetic(run_dir: Pa
 
 
 def test_the_frozen_part_did_not_move(run_dir: Path) -> None:
-    model = artifact.load_model(run_dir)
+    model = Run.open(run_dir).load_model()
     fresh = classifier.build_classifier(
         TINY.backbone, weights="none", image_size=TINY.image_size, class_count=4, dropout=0.0, seed=0
     )
@@ -117,24 +121,27 @@ def test_the_head_learns_real_films_by_heart(shared_data: Path, tmp_path: Path) 
     model = stages.initial_model(config)
     split = data.Split(images, labels, labels.astype(str), labels.astype(str), labels.astype(str))
     stages.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
-    predicted = data.predict(model, images, task="learnt by heart").argmax(axis=1)
+    predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
     np.testing.assert_array_equal(predicted, labels)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda content: content | {"schema_version": 99}, "schema version 1, it has 99"),
-        (lambda content: {key: value for key, value in content.items() if key != "class_names"}, "is not a manifest"),
-        (lambda content: content | {"surprise": 1}, "is not a manifest"),
-        (lambda content: content | {"input": {"shape": [224, 224, 3]}}, "states an input other than"),
+        (lambda content: content | {"schema_version": 99}, "schema version 1, received 99"),
+        (
+            lambda content: {key: value for key, value in content.items() if key != "class_names"},
+            "must be a Manifest, class_names",
+        ),
+        (lambda content: content | {"surprise": 1}, "it holds surprise too"),
+        (lambda content: content | {"input": {"shape": [224, 224, 3]}}, "must state the input"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(run_dir: Path, tmp_path: Path, change, message: str) -> None:
     content = json.loads((run_dir / "manifest.json").read_text())
     (tmp_path / "manifest.json").write_text(json.dumps(change(content)))
     with pytest.raises(UserError, match=message):
-        artifact.load_manifest(tmp_path)
+        Run.open(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"not a model"])
@@ -142,7 +149,7 @@ def test_a_damaged_model_file_is_refused(run_dir: Path, tmp_path: Path, content:
     (tmp_path / "manifest.json").write_bytes((run_dir / "manifest.json").read_bytes())
     (tmp_path / "model.keras").write_bytes(content)
     with pytest.raises(UserError, match=r"model\.keras cannot be loaded"):
-        artifact.load_model(tmp_path)
+        Run.open(tmp_path).load_model()
 
 
 def test_description_in_a_line_is_honest(results: dict) -> None:
@@ -213,12 +220,14 @@ def test_class_weights_average_to_one_and_favour_the_rare() -> None:
     assert weights[0] < weights[1] < weights[2]
 
 
-def test_predict_fills_up_the_last_batch_without_a_trace() -> None:
-    class Double:
-        def predict_on_batch(self, batch: np.ndarray) -> np.ndarray:
-            assert len(batch) == 4
-            return batch.astype(np.float32).mean(axis=(1, 2)) * 2
+def test_the_last_batch_is_filled_up_without_a_trace() -> None:
+    sizes = set()
 
-    images = np.arange(10, dtype=np.uint8)[:, None, None, None] * np.ones((1, 299, 299, 1), dtype=np.uint8)
-    outputs = data.predict(Double(), images, batch_size=4, task="doubling")
-    np.testing.assert_allclose(outputs[:, 0], np.arange(10) * 2)
+    def double(batch: np.ndarray) -> dict[str, np.ndarray]:
+        sizes.add(len(batch))
+        return dict.fromkeys(NAMES, batch.astype(np.float32).mean(axis=(1, 2)) * 2)
+
+    images = np.arange(37, dtype=np.uint8)[:, None, None, None] * np.ones((1, 299, 299, 1), dtype=np.uint8)
+    outputs = batches.run(FunctionRuntime(double, "doubling"), images, task="doubling")
+    np.testing.assert_allclose(outputs.logits[:, 0], np.arange(37) * 2)
+    assert len(sizes) == 1

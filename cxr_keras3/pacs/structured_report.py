@@ -7,8 +7,9 @@ from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
 from cxr_keras3.pacs.documents import MANUFACTURER, STATEMENT, bare_source, common, inherit
-from cxr_keras3.pacs.films import Film
-from cxr_keras3.pacs.identity import Model
+from cxr_keras3.pacs.films import ScoredFilm
+from cxr_keras3.pacs.identity import ascii_name, uid
+from cxr_keras3.run.folder import Run
 
 SERIES_NUMBER = 9901
 SCHEME = "99CXRK"
@@ -20,7 +21,7 @@ ABNORMAL = Code("ABNORMAL", SCHEME, "Abnormal score: probability of any class bu
 THRESHOLD = Code("THRESHOLD", SCHEME, "Operating point: abnormal score from which a film is flagged")
 SENSITIVITY = Code("SENSITIVITY", SCHEME, "Operating point: share of abnormal validation films flagged")
 FLAG = Code("FLAG", SCHEME, "Flagged for a reader to look first")
-LABEL = Code("LABEL", SCHEME, "Most probable class")
+PREDICTED = Code("PREDICTED", SCHEME, "Most probable class")
 IN_SET = Code("SET90", SCHEME, "Class that cannot be ruled out at a coverage of 90 %")
 NO_CLASS = Code("NONE", SCHEME, "none of the classes")
 CHEST_FILM = Code("399208008", "SCT", "Plain X-ray of chest")
@@ -37,12 +38,12 @@ def probability_code(name: str) -> Code:
     return Code(PROBABILITY + name.replace(" ", ""), SCHEME, f"Probability of the class {name}")
 
 
-def build(films: list[Film], model: Model, *, version: str) -> Dataset:
+def build_report(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
     """Makes the report of a study.
 
     Args:
         films: The films of one study that were scored, at least one.
-        model: What scored them.
+        run: What scored them.
         version: Of cxr_keras3.
 
     Returns:
@@ -51,49 +52,52 @@ def build(films: list[Film], model: Model, *, version: str) -> Dataset:
     source = films[0].source
     study = str(source.StudyInstanceUID)
     device = sr.DeviceObserverIdentifyingAttributes(
-        uid=model.uid("device"), name=f"cxr_keras3 {model.name}", manufacturer_name=MANUFACTURER, model_name=model.name
+        uid=uid(run, "device"),
+        name=f"cxr_keras3 {ascii_name(run)}",
+        manufacturer_name=MANUFACTURER,
+        model_name=ascii_name(run),
     )
     observer = sr.ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
     content = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
         procedure_reported=CHEST_FILM,
-        imaging_measurements=[_group(film, number, model, version) for number, film in enumerate(films, 1)],
+        imaging_measurements=[_group(film, number, run, version) for number, film in enumerate(films, 1)],
     )
     scheme = CodingSchemeIdentificationItem(SCHEME, name="cxr_keras3", responsible_organization=MANUFACTURER)
     report = sr.ComprehensiveSR(
         evidence=[bare_source(film.source) for film in films],
         content=content[0],
-        series_instance_uid=model.uid(study, "report series"),
+        series_instance_uid=uid(run, study, "report series"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=model.uid(study, "report"),
+        sop_instance_uid=uid(run, study, "report"),
         instance_number=1,
         is_complete=True,
         coding_schemes=[scheme],
         series_description="cxr_keras3 report, research only",
-        **common(model, version),
+        **common(run, version),
     )
     inherit(report, source)
     return report
 
 
-def _group(film: Film, number: int, model: Model, version: str) -> sr.MeasurementsAndQualitativeEvaluations:
+def _group(film: ScoredFilm, number: int, run: Run, version: str) -> sr.MeasurementsAndQualitativeEvaluations:
     prediction, source = film.prediction, film.source
     measured = {probability_code(name): value for name, value in prediction.probabilities.items()}
     measured[ABNORMAL] = float(prediction.abnormal_score or 0.0)
-    stated = [(LABEL, class_code(prediction.label))]
-    if model.calibration:
-        measured[THRESHOLD] = model.calibration.abnormal_threshold
-        measured[SENSITIVITY] = model.calibration.sensitivity
+    stated = [(PREDICTED, class_code(prediction.predicted))]
+    if run.calibration:
+        measured[THRESHOLD] = run.calibration.abnormal_threshold
+        measured[SENSITIVITY] = run.calibration.sensitivity
         stated.append((FLAG, codes.SCT.Yes if prediction.flag else codes.SCT.No))
         in_set = [class_code(name) for name in prediction.prediction_set or ()]
         stated += [(IN_SET, code) for code in in_set or [NO_CLASS]]
-    tracking = sr.TrackingIdentifier(uid=model.uid(str(source.SOPInstanceUID), "film"), identifier=f"film {number}")
+    tracking = sr.TrackingIdentifier(uid=uid(run, str(source.SOPInstanceUID), "film"), identifier=f"film {number}")
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking,
         algorithm_id=sr.AlgorithmIdentification(
-            name=f"cxr_keras3 {model.name}",
+            name=f"cxr_keras3 {ascii_name(run)}",
             version=version,
-            parameters=[f"model fingerprint {model.fingerprint}"],
+            parameters=[f"model fingerprint {run.fingerprint}"],
             manufacturer=MANUFACTURER,
         ),
         measurements=[sr.Measurement(name=name, value=value, unit=_NO_UNIT) for name, value in measured.items()],

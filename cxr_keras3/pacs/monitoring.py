@@ -8,7 +8,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.pacs.state import STAGES
 
 
-class Metrics:
+class Monitoring:
     """The gateway's figures; counters begin at zero when it starts.
 
     Attributes:
@@ -44,7 +44,7 @@ class Metrics:
             self.studies.labels(stage).set(count)
 
 
-def serve(metrics: Metrics, address: str) -> None:
+def serve_monitoring(monitoring: Monitoring, address: str) -> None:
     """Serves the page http://ADDRESS/metrics from a thread that ends with the process.
 
     Raises:
@@ -52,6 +52,6 @@ def serve(metrics: Metrics, address: str) -> None:
     """
     host, _, port = address.rpartition(":")
     try:
-        start_http_server(int(port), host, registry=metrics.registry)
+        start_http_server(int(port), host, registry=monitoring.registry)
     except (ValueError, OverflowError, OSError) as error:
         raise UserError(f"--metrics must be a free HOST:PORT, received {address} ({error})") from error
