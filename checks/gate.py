@@ -14,6 +14,7 @@ import numpy as np
 
 from cxr_keras3 import serving
 from cxr_keras3.serving import inputs
+from cxr_keras3.serving.inputs import Input
 from tfds_cxr import reading
 
 VARIANTS = {

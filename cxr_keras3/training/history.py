@@ -13,8 +13,8 @@ from PIL import Image
 from cxr_keras3.base import files
 from cxr_keras3.images.augment import augment
 from cxr_keras3.run.folder import HISTORY
-from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.statistics import metrics
+from cxr_keras3.statistics.figures import Headlines
 from cxr_keras3.training.data import Split
 
 CURVES, CONTACT_SHEET, SEEDS = "history.png", "augmented.png", "seeds.json"
@@ -45,7 +45,7 @@ def write_history(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         figure.savefig(written)
 
 
-def write_spread(run_dir: Path, results: Sequence[Metrics]) -> str:
+def write_spread(run_dir: Path, results: Sequence[Headlines]) -> str:
     """Writes `seeds.json`, the headline figures of runs that differ in their seed alone.
 
     Returns:

@@ -339,7 +339,7 @@ def test_the_switch_must_be_0_or_1(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(("switch", "state"), [("0", "False"), ("1", "True")])
 def test_the_environment_decides(switch: str, state: str) -> None:
     code = (
-        "import keras\nfrom cxr_keras3 import _fast_convolutions as fast\n"
+        "import keras\nfrom cxr_keras3.backend import fast_convolutions as fast\n"
         "print(fast.enable(), hasattr(keras.src.backend.nn.conv, '__wrapped__'))"
     )
     environment = os.environ | {

@@ -129,8 +129,8 @@ def test_imagenet_loads_from_a_seeded_cache(tmp_path: Path, run_python) -> None:
         (marks / f"{file}.complete").touch()
     model.save_weights(tmp_path / "expected.weights.h5")
     code = (
-        "import sys, numpy as np; from cxr_keras3 import _backend; _backend.select('jax');"
-        "from cxr_keras3 import backbones;"
+        "import sys, numpy as np; from cxr_keras3.backend import selection; selection.select('jax');"
+        "from cxr_keras3.model import backbones;"
         f"a = backbones.build_backbone('mobilenet_v3_small', weights='imagenet', image_size={SIZE});"
         f"b = backbones.build_backbone('mobilenet_v3_small', weights={str(tmp_path / 'expected.weights.h5')!r},"
         f" image_size={SIZE});"

@@ -146,7 +146,7 @@ def test_stopped_between_epochs_it_ends_with_the_same_weights(
 
     (tmp_path / "whole").mkdir()
     (tmp_path / "broken").mkdir()
-    rows = loop.fit(head, config, run_dir=tmp_path / "whole")
+    rows = loop.fit_stage(head, config, run_dir=tmp_path / "whole")
     expected = head.model.get_weights()
 
     writes = []
@@ -162,20 +162,22 @@ def test_stopped_between_epochs_it_ends_with_the_same_weights(
     for _ in range(2):
         begin()
         with pytest.raises(KeyboardInterrupt):
-            loop.fit(head, config, run_dir=tmp_path / "broken")
+            loop.fit_stage(head, config, run_dir=tmp_path / "broken")
     begin()
-    assert loop.fit(head, config, run_dir=tmp_path / "broken") == rows
+    assert loop.fit_stage(head, config, run_dir=tmp_path / "broken") == rows
     for mine, theirs in zip(head.model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     begin()
-    assert loop.fit(head, config, run_dir=tmp_path / "broken") == rows  # a stage that is over is not trained again
+    assert (
+        loop.fit_stage(head, config, run_dir=tmp_path / "broken") == rows
+    )  # a stage that is over is not trained again
     for mine, theirs in zip(head.model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     begin()
 
 
 def test_kept_are_the_weights_of_the_best_epoch(head: loop.Stage, tmp_path: Path) -> None:
-    rows = loop.fit(head, TINY, run_dir=tmp_path)
+    rows = loop.fit_stage(head, TINY, run_dir=tmp_path)
     scores = head.model.evaluate(
         head.validation_inputs, data.one_hot(head.validation_labels), verbose=0, return_dict=True
     )
@@ -186,7 +188,7 @@ def test_a_loss_that_is_no_number_ends_the_training(head: loop.Stage, tmp_path: 
     broken = dataclasses.replace(head, inputs=np.full_like(head.inputs, np.nan))
     initial = head.model.get_weights()
     with pytest.raises(UserError, match="the loss must be a number, it is nan in epoch 1"):
-        loop.fit(broken, TINY, run_dir=tmp_path)
+        loop.fit_stage(broken, TINY, run_dir=tmp_path)
     head.model.set_weights(initial)
 
 

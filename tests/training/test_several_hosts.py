@@ -16,8 +16,8 @@ from tests.conftest import ROOT
 
 DEPLOY = ROOT / "deploy"
 JOIN = """
-from cxr_keras3 import _backend
-_backend.select("jax", _backend.Together("auto", 1, 0))
+from cxr_keras3.backend import selection
+selection.select("jax", selection.Together("auto", 1, 0))
 from pathlib import Path
 from cxr_keras3 import devices
 number, count = devices.process()

@@ -16,10 +16,12 @@ from cxr_keras3.images import canonical, decode
 from cxr_keras3.model import classifier
 from cxr_keras3.run.folder import Run
 from cxr_keras3.run.manifest import Manifest
+from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.serving import batches
 from cxr_keras3.serving.outputs import NAMES
 from cxr_keras3.serving.runtimes import FunctionRuntime
 from cxr_keras3.statistics import metrics
+from cxr_keras3.statistics.figures import Figure, Headlines
 from cxr_keras3.training import data, history, stages
 from tests.conftest import TINY
 from tfds_cxr import reading
@@ -32,8 +34,10 @@ def manifest(run_dir: Path) -> Manifest:
 
 
 @pytest.fixture(scope="module")
-def results(run_dir: Path) -> dict:
-    return json.loads((run_dir / "evaluation" / "metrics.json").read_text())
+def results(run_dir: Path) -> Metrics:
+    found = Run.open(run_dir).metrics
+    assert found is not None
+    return found
 
 
 def test_manifest_says_what_the_model_is(manifest: Manifest, data_dir: Path) -> None:
@@ -53,17 +57,17 @@ def test_history_has_a_row_an_epoch_of_both_stages(run_dir: Path) -> None:
     assert all(float(row["val_loss"]) > 0 for row in rows)
 
 
-def test_metrics_are_those_of_the_predictions_written_beside_them(run_dir: Path, results: dict) -> None:
+def test_metrics_are_those_of_the_predictions_written_beside_them(run_dir: Path, results: Metrics) -> None:
     with (run_dir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     labels = [LABELS.index(row["label"]) for row in rows]
     probabilities = np.array([[float(row[name]) for name in LABELS] for row in rows])
-    assert results["images"] == len(rows)
-    assert results["accuracy"]["value"] == pytest.approx(accuracy_score(labels, probabilities.argmax(axis=1)))
+    assert results.images == len(rows)
+    assert results.accuracy.value == pytest.approx(accuracy_score(labels, probabilities.argmax(axis=1)))
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
-    for name in metrics.HEADLINES:
-        assert results[name]["low"] <= results[name]["value"] <= results[name]["high"]
-    assert sum(map(sum, results["confusion_matrix"])) == len(rows)
+    for figure in results.headlines().values():
+        assert figure.low <= figure.value <= figure.high
+    assert sum(map(sum, results.confusion_matrix)) == len(rows)
 
 
 def test_evaluated_images_are_the_test_split_in_the_order_of_their_labels(run_dir: Path, data_dir: Path) -> None:
@@ -74,11 +78,11 @@ def test_evaluated_images_are_the_test_split_in_the_order_of_their_labels(run_di
     assert all(row["image_id"].startswith(row["label"]) for row in rows)
 
 
-def test_report_is_self_contained_and_says_that_images_are_synthetic(run_dir: Path, results: dict) -> None:
+def test_report_is_self_contained_and_says_that_images_are_synthetic(run_dir: Path, results: Metrics) -> None:
     report = (run_dir / "evaluation" / "report.html").read_text()
     assert "The images are synthetic" in report
     assert "Not a medical device" in report
-    assert f"{results['accuracy']['value']:.3f}" in report
+    assert f"{results.accuracy.value:.3f}" in report
     assert "http://" not in report
     assert "https://" not in report
 
@@ -152,7 +156,7 @@ def test_a_damaged_model_file_is_refused(run_dir: Path, tmp_path: Path, content:
         Run.open(tmp_path).load_model()
 
 
-def test_description_in_a_line_is_honest(results: dict) -> None:
+def test_description_in_a_line_is_honest(results: Metrics) -> None:
     line = evaluation.describe(results)
     assert "accuracy" in line
     assert "synthetic" in line
@@ -202,7 +206,10 @@ def test_balanced_batches_hold_every_class_equally_often() -> None:
 
 
 def test_spread_over_seeds_is_that_of_the_figures(tmp_path: Path) -> None:
-    results = [{name: {"value": value} for name in metrics.HEADLINES} for value in (0.8, 0.9, 0.85)]
+    results = [
+        Headlines(**dict.fromkeys(metrics.HEADLINES, Figure(value=value, low=value, high=value)))
+        for value in (0.8, 0.9, 0.85)
+    ]
     line = history.write_spread(tmp_path, results)
     assert "3 seeds, test: accuracy 0.850 ± 0.050" in line
     written = json.loads((tmp_path / history.SEEDS).read_text())
