@@ -10,47 +10,22 @@ Uploads are deleted when the page is closed, at the latest after an hour. Nothin
 
 import argparse
 import os
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_keras3.backend import selection
-from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
 
 PASSWORD_VARIABLE = "CXR_DEMO_PASSWORD"  # noqa: S105 -- the variable's name
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Loads the runs and serves the page until interrupted."""
     options = _parse(arguments)
     login = _login(options.user)
-    from cxr_keras3.run import artifact  # noqa: PLC0415 -- --help answers without it
+    from demo.launch import launch
 
-    folders = options.model or [artifact.REFERENCE]
-    for folder in folders:
-        artifact.load_manifest(folder)
-    from demo import feedback, run, server  # noqa: PLC0415
-
-    listening = server.listen(options.host, options.port)
-    runs = [run.load(folder, runtime=options.runtime) for folder in folders]
-    for each in runs:
-        progress.say(f"model: {each.folder}, {each.predictor.description}")
-        for sentence in run.banners(each):
-            progress.say(f"note: {sentence}")
-    if options.host not in LOOPBACK and login is None:
-        progress.say(f"note: whoever reaches {options.host} can use the page; --user asks for a password")
-    # OpenVINO compiles on its own threads while Gradio's modules are imported, most of the start.
-    threading.Thread(target=run.warm_up, args=(runs,), name="warm-up").start()
-    with server.upload_folder() as folder:
-        server.prepare_environment(Path(folder))
-        from demo import app, uploads  # noqa: PLC0415 -- imports Gradio
-
-        store = feedback.Store(options.feedback or artifact.results_dir(folders[0]) / "feedback", runs[0].class_names)
-        page = app.build(runs, store=store, uploads=uploads.Uploads(Path(folder)))
-        served = server.application(page, model=runs[0].name, login=login)
-        server.serve(served, listening=listening, say=progress.say)
+    launch(options, login=login)
     return 0
 
 

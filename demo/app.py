@@ -5,12 +5,12 @@ from typing import Any
 
 import gradio as gr
 
-from cxr_keras3.run import artifact
-from demo import feedback, quality, worklist
+from cxr_keras3.run.folder import EVALUATION, REPORT
+from cxr_keras3.serving import Predictor
+from demo import feedback, worklist
 from demo.desk import Desk
+from demo.pages import banners, static
 from demo.pages import page as template
-from demo.pages import static
-from demo.run import Run, banners
 from demo.server import DELETE_AFTER_SECONDS, MAX_UPLOAD_BYTES
 from demo.uploads import Uploads
 
@@ -18,15 +18,16 @@ FILE_HINT = f"PNG, JPEG, TIFF, WebP or DICOM, up to {MAX_UPLOAD_BYTES // 2**20} 
 SWEEP_SECONDS = 300
 
 
-def build(runs: Sequence[Run], *, store: feedback.Store, uploads: Uploads) -> gr.Blocks:
+def build_page(predictors: Sequence[Predictor], *, store: feedback.Store, uploads: Uploads) -> gr.Blocks:
     """Builds the page.
 
     Args:
-        runs: One, or two to compare.
+        predictors: One run, or two to compare.
         store: Where readers' answers go.
         uploads: Remembers and deletes uploads.
     """
-    desk = Desk(runs, store, uploads)
+    runs = [predictor.run for predictor in predictors]
+    desk = Desk(predictors, store, uploads)
     page: gr.Blocks
     with gr.Blocks(
         title="Chest X-ray reader",
@@ -66,7 +67,8 @@ def _study_tab(desk: Desk) -> tuple[list[Any], gr.HTML]:
                 _html("<h3>Your reading</h3>")
                 agree = gr.Button("Agree", elem_id="agree")
                 label = gr.Radio(
-                    [(name.replace("_", " "), name) for name in desk.run.class_names], label="Or another label"
+                    [(name.replace("_", " "), name) for name in desk.predictor.run.class_names],
+                    label="Or another label",
                 )
                 comment = gr.Textbox(
                     label="Comment, without names", lines=1, max_lines=4, max_length=feedback.MAX_COMMENT
@@ -122,9 +124,9 @@ def _worklist_tab(desk: Desk, tabs: gr.Tabs, shown: list[Any]) -> None:
 
 def _quality_tab(desk: Desk, tab: gr.Tab) -> None:
     pages = []
-    for run in desk.runs:
+    for run in (predictor.run for predictor in desk.predictors):
         pages.append(_html("<p class='soft'>Drawing the figures …</p>"))
-        report, card = run.evaluation / artifact.REPORT, quality.model_card(run)
+        report, card = run.folder / EVALUATION / REPORT, run.model_card
         with gr.Column(elem_classes="narrow"):
             if report.exists():
                 gr.DownloadButton("Download the full report", value=report, size="sm")
@@ -144,7 +146,7 @@ def _compare_tab(desk: Desk) -> None:
     said = _html("", elem_id="agreement")
     outputs: list[Any] = []
     with gr.Row():
-        for index, run in enumerate(desk.runs):
+        for index, run in enumerate(predictor.run for predictor in desk.predictors):
             with gr.Column(min_width=320):
                 _html(template("run_name.html").render(run=run))
                 outputs += [_script("viewer", elem_id=f"compare-viewer-{index + 1}"), _html("")]

@@ -12,36 +12,38 @@ from typing import Any
 import gradio as gr
 
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.serving.inputs import Source
-from demo import examples, feedback, quality, study, worklist
+from cxr_keras3.serving import Predictor
+from cxr_keras3.serving.inputs import Input
+from demo import examples, feedback, quality, reading, worklist
+from demo.pages import banners
 from demo.pages import page as template
-from demo.run import Run, banners
-from demo.study import Study
+from demo.reading import Download, Reading
 from demo.uploads import Uploads
 
 
 class Desk:
     """What the page's events and the endpoints for programs call, on one or two runs."""
 
-    def __init__(self, runs: Sequence[Run], store: feedback.Store, uploads: Uploads) -> None:
-        self.runs, self.run = runs, runs[0]
+    def __init__(self, predictors: Sequence[Predictor], store: feedback.Store, uploads: Uploads) -> None:
+        self.predictors, self.predictor = predictors, predictors[0]
         self._store, self._uploads = store, uploads
-        self._said = banners(self.run)
+        self._said = banners(self.predictor.run)
 
-    def shown(self, read: Study) -> tuple[Any, ...]:
+    def shown(self, read: Reading) -> tuple[Any, ...]:
         """What the study tab shows: viewer, findings, what feedback needs, and a fresh feedback form."""
         name = f"chest-film-{read.digest[:8]}"
+        page = reading.result_page(self.predictor, read, said=self._said)
         files = [
-            {"name": f"{name}.json", "kind": "application/json", "text": study.result_json(read)},
-            {"name": f"{name}.html", "kind": "text/html", "text": study.result_page(self.run, read, said=self._said)},
+            Download(f"{name}.json", "application/json", reading.result_json(read)),
+            Download(f"{name}.html", "text/html", page),
         ]
-        label = read.prediction.label
+        predicted = read.prediction.predicted
         return (
-            study.viewer(read) | {"files": files},
-            study.findings(self.run, read),
+            dataclasses.asdict(reading.view(read, files=files)),
+            reading.findings(self.predictor, read),
             dataclasses.replace(read, pixels=None),  # a session keeps the answer, not the film
             gr.update(visible=read.pixels is not None),
-            gr.update(value=f"Agree: {label.replace('_', ' ')}", visible=bool(label)),
+            gr.update(value=f"Agree: {predicted.replace('_', ' ')}", visible=bool(predicted)),
             None,
             "",
             "",
@@ -52,35 +54,37 @@ class Desk:
 
     def open_upload(self, file: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Reads an uploaded film."""
-        return self._nothing() if file is None else self.shown(self._read(self.run, file, request))
+        return self._nothing() if file is None else self.shown(self._read(self.predictor, file, request))
 
     def examples(self) -> str:
         """The strip of examples."""
-        films = [(name, study.data_uri_of_png(png)) for name, png in examples.films()]
+        films = [(name, reading.data_uri_of_png(png)) for name, png in examples.films()]
         return template("examples.html").render(films=films)
 
     def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
         """Reads an example."""
         films = examples.films()
         name, content = films[_index(event, len(films))]
-        return self.shown(study.read(self.run, name, content))
+        return self.shown(reading.read_film(self.predictor, name, content))
 
-    def open_row(self, found: list[Source] | None, event: gr.EventData) -> tuple[Any, ...]:
+    def open_row(self, found: list[Input] | None, event: gr.EventData) -> tuple[Any, ...]:
         """Reads a film of the worklist again, and turns to the study tab."""
         found = found or []
-        source = found[_index(event, len(found))]
+        chosen = found[_index(event, len(found))]
         with _Messages():
-            return gr.Tabs(selected="study"), *self.shown(study.read(self.run, source.name, worklist.content(source)))
+            return gr.Tabs(selected="study"), *self.shown(
+                reading.read_film(self.predictor, chosen.name, worklist.content(chosen))
+            )
 
     def compare(self, file: str | None, request: gr.Request) -> tuple[Any, ...]:
         """Reads one film with both runs."""
         if file is None:
             return None, "", None, "", ""
-        first, second = (self._read(run, file, request) for run in self.runs)
+        first, second = (self._read(predictor, file, request) for predictor in self.predictors)
         said = template("agreement.html").render(first=first.prediction, second=second.prediction)
         parts = [
-            (study.viewer(each), study.findings(run, each))
-            for run, each in zip(self.runs, (first, second), strict=True)
+            (dataclasses.asdict(reading.view(each)), reading.findings(predictor, each))
+            for predictor, each in zip(self.predictors, (first, second), strict=True)
         ]
         return (*parts[0], *parts[1], said)
 
@@ -94,22 +98,22 @@ class Desk:
         with _Messages():
             found = worklist.find(self._uploads.claim(request.session_hash, files))
         predictions = []
-        for prediction in worklist.score(self.run, found):
+        for prediction in worklist.score(self.predictor, found):
             predictions.append(prediction)
             progress((len(predictions), len(found)), desc="Reading", unit="films")
-        rows = [worklist.row(self.run, index, prediction) for index, prediction in enumerate(predictions)]
+        rows = [worklist.row(self.predictor, index, prediction) for index, prediction in enumerate(predictions)]
         table = {
-            "rows": worklist.in_order(rows),
-            "classes": list(self.run.class_names),
-            "csv": worklist.as_csv(self.run, predictions),
+            "rows": [dataclasses.asdict(row) for row in worklist.in_order(rows)],
+            "classes": list(self.predictor.run.class_names),
+            "csv": worklist.as_csv(self.predictor, predictions),
         }
         return table, found
 
-    def agree(self, read: Study | None, comment: str, keep: bool) -> str:
+    def agree(self, read: Reading | None, comment: str, keep: bool) -> str:
         """Keeps the answer that the label is right."""
-        return self.answer(read, read.prediction.label if read else None, comment, keep)
+        return self.answer(read, read.prediction.predicted if read else None, comment, keep)
 
-    def answer(self, read: Study | None, label: str | None, comment: str, keep: bool) -> str:
+    def answer(self, read: Reading | None, label: str | None, comment: str, keep: bool) -> str:
         """Keeps a reader's label."""
         if read is None:
             raise gr.Error("Open a film first.", print_exception=False)
@@ -119,7 +123,7 @@ class Desk:
             kept = self._store.add(
                 sha256=read.digest,
                 model=read.prediction.model,
-                predicted=read.prediction.label,
+                predicted=read.prediction.predicted,
                 label=label,
                 comment=comment.strip(),
                 film=read.prediction.image if keep else None,
@@ -139,25 +143,27 @@ class Desk:
     def quality(self) -> list[str]:
         """How good each run is."""
         with _Messages():
-            return [quality.render(run) for run in self.runs]
+            return [quality.render(predictor.run) for predictor in self.predictors]
 
     def api_predict(self, file: str, request: gr.Request) -> dict[str, Any]:
         """Scores one chest X-ray file, and says whether it was accepted, with probabilities, flag and warnings."""
         if file is None:
             raise gr.Error("A file is needed, received none.", print_exception=False)
-        return self._read(self.run, file, request).record()
+        return self._read(self.predictor, file, request).record()
 
     def api_worklist(self, files: list[str], request: gr.Request) -> list[dict[str, Any]]:
         """Scores many files or zip archives; returns one record a film, in their order."""
         with _Messages():
             found = worklist.find(self._uploads.claim(request.session_hash, files or []))
-        return [prediction.record() for prediction in worklist.score(self.run, found)]
+        return [prediction.record() for prediction in worklist.score(self.predictor, found)]
 
     def api_feedback(self, sha256: str, label: str, predicted: str, comment: str) -> dict[str, Any]:
         """Keeps a reader's label for a film that /predict answered, named by its sha256."""
         with _Messages():
             return dataclasses.asdict(
-                self._store.add(sha256=sha256, model=self.run.name, predicted=predicted, label=label, comment=comment)
+                self._store.add(
+                    sha256=sha256, model=self.predictor.run.name, predicted=predicted, label=label, comment=comment
+                )
             )
 
     def api_answers(self) -> list[dict[str, Any]]:
@@ -168,10 +174,10 @@ class Desk:
         """Deletes the uploads of a session that ended."""
         self._uploads.forget(request.session_hash)
 
-    def _read(self, run: Run, file: str, request: gr.Request) -> Study:
+    def _read(self, predictor: Predictor, file: str, request: gr.Request) -> Reading:
         with _Messages():
             (path,) = self._uploads.claim(request.session_hash, [file])
-            return study.read(run, path.name, worklist.content(Source(path.name, path)))
+            return reading.read_film(predictor, path.name, worklist.content(Input(path.name, path)))
 
 
 class _Messages:

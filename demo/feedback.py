@@ -12,7 +12,6 @@ import contextlib
 import csv
 import datetime as dt
 import hashlib
-import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3 import images
-from cxr_keras3.base import progress
+from cxr_keras3.base import files, progress
 from cxr_keras3.base.errors import UserError, run_command
 
 DATABASE, FILMS = "feedback.sqlite3", "films"
@@ -35,7 +34,7 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
 
 
 @dataclass(frozen=True)
-class Answer:
+class ReaderAnswer:
     """What a reader said of one film.
 
     Attributes:
@@ -78,7 +77,7 @@ class Store:
         label: str,
         comment: str = "",
         film: npt.NDArray[np.uint8] | None = None,
-    ) -> Answer:
+    ) -> ReaderAnswer:
         """Keeps an answer, made durable before this returns.
 
         Args:
@@ -101,13 +100,13 @@ class Store:
         if len(comment) > MAX_COMMENT:
             raise UserError(f"a comment may have {MAX_COMMENT} characters, received {len(comment)}; shorten it")
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        answer = Answer(now, sha256, model, predicted, label, label == predicted, comment, film is not None)
+        answer = ReaderAnswer(now, sha256, model, predicted, label, label == predicted, comment, film is not None)
         try:
             if film is not None:
                 self._keep(sha256, film)
             with self._connection() as connection:
-                names = ", ".join(field.name for field in fields(Answer))
-                marks = ", ".join("?" * len(fields(Answer)))
+                names = ", ".join(field.name for field in fields(ReaderAnswer))
+                marks = ", ".join("?" * len(fields(ReaderAnswer)))
                 connection.execute(f"INSERT INTO answers ({names}) VALUES ({marks})", astuple(answer))  # noqa: S608 -- our own names
         except (OSError, sqlite3.OperationalError) as error:
             raise UserError(
@@ -115,15 +114,15 @@ class Store:
             ) from error
         return answer
 
-    def answers(self) -> list[Answer]:
+    def answers(self) -> list[ReaderAnswer]:
         """All answers, the oldest first."""
         if not (self.folder / DATABASE).exists():
             return []
-        names = ", ".join(field.name for field in fields(Answer))
+        names = ", ".join(field.name for field in fields(ReaderAnswer))
         with self._connection() as connection:
             rows = connection.execute(f"SELECT {names} FROM answers ORDER BY id").fetchall()  # noqa: S608 -- see above
         flags = ("agrees", "kept")  # SQLite has no truth values
-        return [Answer(**dict(row) | {name: bool(row[name]) for name in flags}) for row in rows]
+        return [ReaderAnswer(**dict(row) | {name: bool(row[name]) for name in flags}) for row in rows]
 
     def film(self, sha256: str) -> Path:
         """Where the kept film of a file is, or would be."""
@@ -147,12 +146,10 @@ class Store:
     def _keep(self, sha256: str, film: npt.NDArray[np.uint8]) -> None:
         path = self.film(sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}-{os.urandom(4).hex()}")
-        temporary.write_bytes(images.encode_png(film))
-        temporary.replace(path)
+        files.write_bytes(path, images.encode_png(film))
 
 
-def labels(answers: Sequence[Answer], paths: dict[str, str]) -> list[dict[str, str]]:
+def labels(answers: Sequence[ReaderAnswer], paths: dict[str, str]) -> list[dict[str, str]]:
     """The rows of `labels.csv`: a film's last answer counts, and a film without a path has no row.
 
     Args:
@@ -184,18 +181,20 @@ def export(store: Store, output: Path, *, archive: Path | None = None) -> int:
     (output / FILMS).mkdir(parents=True, exist_ok=True)
     for digest in sorted(wanted - paths.keys()):
         if store.film(digest).exists():
-            (output / FILMS / f"{digest}.png").write_bytes(store.film(digest).read_bytes())
+            files.write_bytes(output / FILMS / f"{digest}.png", store.film(digest).read_bytes())
             paths[digest] = f"{FILMS}/{digest}.png"
     rows = labels(answers, paths)
     _write(output / LABELS_CSV, ["path", "label", "sha256", "created"], [list(row.values()) for row in rows])
-    _write(output / ANSWERS_CSV, [field.name for field in fields(Answer)], [list(astuple(each)) for each in answers])
+    _write(
+        output / ANSWERS_CSV, [field.name for field in fields(ReaderAnswer)], [list(astuple(each)) for each in answers]
+    )
     return len(rows)
 
 
 def _found(archive: Path, wanted: set[str]) -> dict[str, str]:
-    files = sorted(path for path in archive.rglob("*") if path.is_file())
+    films = sorted(path for path in archive.rglob("*") if path.is_file())
     found: dict[str, str] = {}
-    for path in progress.track(files, description="comparing hashes"):
+    for path in progress.track(films, description="comparing hashes"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest in wanted:
@@ -204,7 +203,7 @@ def _found(archive: Path, wanted: set[str]) -> dict[str, str]:
 
 
 def _write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with files.replacing(path) as written, written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)

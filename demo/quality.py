@@ -1,50 +1,69 @@
-"""How good is it? The run's own evaluation as a page; nothing on it is typed in by hand. Without Gradio."""
+"""How good is it? The run's own evaluation as a page; nothing on it is typed in by hand. Without Gradio.
 
-import csv
-from collections.abc import Mapping, Sequence
+Curves, floors and words are those of `cxr_keras3.report`; what is here draws them as SVG in the page's own colours.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3.base.errors import UserError
-from cxr_keras3.run import artifact
+from cxr_keras3.report import texts
+from cxr_keras3.run.folder import Run
+from cxr_keras3.run.metrics import Metrics, Reliability
+from cxr_keras3.statistics.figures import Figure
 from demo.pages import page
-from demo.run import Run
-from demo.study import operating_point
 
-HEADLINES = {
-    "accuracy": "Accuracy",
-    "balanced_accuracy": "Balanced accuracy",
-    "macro_auroc": "AUROC, mean of the classes",
-    "expected_calibration_error": "Calibration error",
-}
-VERDICTS = {
-    "PASS": "No rule of the audit was broken: it beats every floor and depends on no cue that was tried.",
-    "WARN": "The audit cannot clear it: what is listed here may explain a part of its figures without any disease.",
-    "FAIL": "By what is listed here its figures do not show that it sees disease; its answers must not be trusted.",
-}
-"""What each verdict of the shortcut audit means to a reader."""
-FLOORS = {
-    "largest_class": "always the most frequent class",
-    "source_oracle": "knows the film's collection and nothing else",
-    "border_only": "sees the outer frame, no lung",
-    "thumbnail": "sees a 32 x 32 thumbnail",
-    "image_statistics": "sees brightness statistics only",
-}
-PLOT = 240  # side of the curves' square, in the units of their SVG
+HEADLINES = ("accuracy", "balanced_accuracy", "macro_auroc", "expected_calibration_error")
+PLOT = 240
+"""Side of the curves' square, in the units of their SVG."""
 _CURVE_POINTS = 200
 
-Floats = npt.NDArray[np.float64]
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of the confusion matrix: its count, its share of the row, and whether it holds right answers."""
+
+    count: int
+    share: float
+    right: bool
 
 
-@dataclass(frozen=True, eq=False)
-class _Scored:
-    """The rows of predictions.csv: labels int (N,), calibrated probabilities (N, classes)."""
+@dataclass(frozen=True)
+class ConfusionRow:
+    """A true class and its cells."""
 
-    labels: npt.NDArray[np.int64]
-    probabilities: Floats
+    name: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve as SVG writes it, and the figure that sums it up."""
+
+    name: str
+    points: str
+    figure: Figure
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A bin of the reliability curve as a circle, sized by its films."""
+
+    x: str
+    y: str
+    r: str
+    films: int
+
+
+@dataclass(frozen=True)
+class DottedLine:
+    """A reliability curve."""
+
+    name: str
+    points: str
+    dots: tuple[Dot, ...]
 
 
 def render(run: Run) -> str:
@@ -53,107 +72,54 @@ def render(run: Run) -> str:
     Raises:
         UserError: Where the evaluation's tables are missing or damaged.
     """
-    if run.metrics is None:
+    metrics = run.metrics
+    if metrics is None:
         return page("not_evaluated.html").render(run=run)
-    scored = _read_predictions(run)
-    temperature = run.metrics["calibration"]["temperature"]
+    calibration = metrics.calibration
     return page("quality.html").render(
         run=run,
-        metrics=run.metrics,
-        headlines=HEADLINES,
-        verdict=VERDICTS[run.metrics["audit"]["verdict"]],
-        floors=_floors(run.metrics),
-        operating_point=operating_point(run.metrics),
-        confusion=_confusion(run.metrics["confusion_matrix"], run.class_names),
-        roc=_roc(scored, run.metrics, run.class_names),
-        reliability=_reliability(scored, temperature),
+        metrics=metrics,
+        headlines={name: texts.HEADLINES[name] for name in HEADLINES},
+        verdict=texts.VERDICTS[metrics.audit.verdict],
+        floors=texts.accuracy_bars(metrics),
+        operating_point=texts.operating_point(metrics),
+        confusion=_confusion(metrics.confusion_matrix, run.class_names),
+        roc=_roc(run, metrics),
+        reliability=[
+            _reliability("before temperature scaling", calibration.before.reliability),
+            _reliability("as served", calibration.after.reliability),
+        ],
         plot=PLOT,
     )
 
 
-def model_card(run: Run) -> str:
-    """The run's model card in Markdown, without the header that is for machines; empty where there is none."""
-    path = run.folder / artifact.MODEL_CARD
-    if not path.exists():
-        return ""
-    text = path.read_text(encoding="utf-8")
-    return text.split("\n---\n", 1)[1].strip() if text.startswith("---\n") else text
-
-
-def _read_predictions(run: Run) -> _Scored:
-    path = run.evaluation / artifact.PREDICTIONS
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        labels = np.array([run.class_names.index(row["label"]) for row in rows])
-        probabilities = np.array([[float(row[name]) for name in run.class_names] for row in rows])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        remedy = f"run python -m cxr_keras3.evaluate {run.folder}"
-        raise UserError(f"{path} is not a table of predictions ({type(error).__name__}: {error}); {remedy}") from error
-    return _Scored(labels, probabilities)
-
-
-def _floors(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    rows = [{"name": "the model", "figure": metrics["accuracy"]}]
-    named = [{"name": FLOORS.get(name, name), "figure": figure} for name, figure in metrics["floors"].items()]
-    return rows + sorted(named, key=lambda row: row["figure"]["value"], reverse=True)
-
-
-def _confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[dict[str, Any]]:
-    """A row a true class: its count and share of each predicted class."""
+def _confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[ConfusionRow]:
     rows = []
     for name, counts in zip(names, matrix, strict=True):
         total = max(1, sum(counts))
-        cells = [
-            {"count": count, "share": count / total, "right": names[index] == name}
-            for index, count in enumerate(counts)
-        ]
-        rows.append({"name": name, "cells": cells})
+        cells = tuple(Cell(count, count / total, names[index] == name) for index, count in enumerate(counts))
+        rows.append(ConfusionRow(name, cells))
     return rows
 
 
-def _roc(scored: _Scored, metrics: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """A curve a class against the rest; none for a class that has all films or none."""
-    from sklearn.metrics import roc_curve  # noqa: PLC0415 -- takes a second, and the page is not always opened
+def _roc(run: Run, metrics: Metrics) -> list[Line]:
+    from cxr_keras3.report.curves import roc_curves  # noqa: PLC0415 -- takes a second, and the page is not always opened
 
-    curves = []
-    for index, name in enumerate(names):
-        positive = scored.labels == index
-        if positive.any() and not positive.all():
-            false_alarms, found, _ = roc_curve(positive, scored.probabilities[:, index])
-            auroc = metrics["by_class"][name]["auroc"]
-            curves.append({"name": name, "points": _points(false_alarms, found), "figure": auroc})
-    return curves
+    scored = run.predictions
+    curves = roc_curves(scored.labels, scored.probabilities, run.class_names)
+    return [Line(curve.name, _points(curve.x, curve.y), metrics.by_class[curve.name].auroc) for curve in curves]
 
 
-def _reliability(scored: _Scored, temperature: float) -> list[dict[str, Any]]:
-    """Accuracy against confidence, without the temperature and with it, a point a bin sized by its films."""
-    before = np.log(np.maximum(scored.probabilities, 1e-9)) * temperature
-    before = np.exp(before - before.max(axis=1, keepdims=True))
-    before /= before.sum(axis=1, keepdims=True)
-    return [
-        {"name": name, **_bins(scored.labels, probabilities)}
-        for name, probabilities in (("before temperature scaling", before), ("as served", scored.probabilities))
-    ]
+def _reliability(name: str, curve: Reliability) -> DottedLine:
+    most = max(curve.images)
+    dots = tuple(
+        Dot(f"{PLOT * x:.1f}", f"{PLOT * (1 - y):.1f}", f"{2 + 8 * (films / most) ** 0.5:.1f}", films)
+        for x, y, films in zip(curve.confidence, curve.accuracy, curve.images, strict=True)
+    )
+    return DottedLine(name, _points(np.array(curve.confidence), np.array(curve.accuracy)), dots)
 
 
-def _bins(labels: npt.NDArray[np.int64], probabilities: Floats) -> dict[str, Any]:
-    from cxr_keras3.statistics.metrics import CALIBRATION_BINS as BINS  # noqa: PLC0415 -- imports scikit-learn, see above
-
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    counts = np.bincount(bins, minlength=BINS)
-    filled = counts > 0
-    x, y = (np.bincount(bins, values, BINS)[filled] / counts[filled] for values in (confidence, right))
-    radii = 2 + 8 * np.sqrt(counts[filled] / counts.max())
-    dots = [
-        {"x": f"{PLOT * a:.1f}", "y": f"{PLOT * (1 - b):.1f}", "r": f"{r:.1f}", "films": int(films)}
-        for a, b, r, films in zip(x, y, radii, counts[filled], strict=True)
-    ]
-    return {"points": _points(x, y), "dots": dots}
-
-
-def _points(x: Floats, y: Floats) -> str:
+def _points(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> str:
     """A line through points of 0..1 as SVG writes it, y upwards, thinned where there are many."""
     chosen = np.unique(np.linspace(0, len(x) - 1, _CURVE_POINTS).round().astype(int))
     return " ".join(f"{PLOT * x[i]:.1f},{PLOT * (1 - y[i]):.1f}" for i in chosen)

@@ -1,22 +1,53 @@
 """A run folder with a small OpenVINO graph in place of a trained one: known truth, and no Keras."""
 
-import csv
-import json
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from cxr_keras3.base import records
 from cxr_keras3.run import calibration, gate
-from cxr_keras3.run.folder import CALIBRATION, EVALUATION, EXPORTS, GATE, MANIFEST, METRICS, MODEL_CARD, Run
+from cxr_keras3.run.folder import (
+    CALIBRATION,
+    EVALUATION,
+    EXPORTS,
+    GATE,
+    MANIFEST,
+    METRICS,
+    MODEL_CARD,
+    PREDICTIONS,
+    REPORT,
+    Run,
+)
 from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest
+from cxr_keras3.run.metrics import SCHEMA_VERSION as METRICS_SCHEMA_VERSION
+from cxr_keras3.run.metrics import (
+    Activation,
+    AtPrevalence,
+    Audit,
+    CalibrationErrors,
+    Errors,
+    Floor,
+    Margin,
+    MeasuredCalibration,
+    Metrics,
+    Reason,
+    RegionTests,
+    Reliability,
+    SourceTests,
+    Timing,
+    Triage,
+    Verdict,
+)
 from cxr_keras3.run.parity import PARITY, Agreement, Parity
+from cxr_keras3.run.predictions import write_predictions
 from cxr_keras3.serving import runtimes
+from cxr_keras3.statistics.figures import UNDEFINED, ClassFigures, Figure
 from cxr_keras3.statistics.metrics import HEADLINES
 from tfds_cxr.labels import LABELS
 
+FLOORS = {"thumbnail": 0.7, "border_only": 0.6}
 WEIGHTS = np.array([[3.0, 1.0, -2.0, 0.5]], dtype=np.float32)  # one feature to four logits
 EQUAL = Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -88,58 +119,83 @@ def write_films(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def write_evaluation(folder: Path, *, verdict: str = "WARN", synthetic: bool = False) -> dict[str, Any]:
+def write_evaluation(folder: Path, *, verdict: Verdict = "WARN", synthetic: bool = False) -> Metrics:
     """Writes an evaluation with known figures beside a drawn run: 100 films, 90 of which it gets right."""
     evaluation = folder / EVALUATION
     evaluation.mkdir()
     labels = np.repeat(np.arange(4), 25)
     probabilities = np.full((100, 4), 0.1) + 0.6 * np.eye(4)[(labels + (np.arange(100) % 10 == 0)) % 4]
     answers = probabilities.argmax(axis=1)
-    matrix = [[int(((labels == row) & (answers == column)).sum()) for column in range(4)] for row in range(4)]
-    headlines = dict.fromkeys(HEADLINES, figure(0.9))
-    results = {
-        "schema_version": 3,
-        "run": folder.name,
-        "split": "test",
-        "images": 100,
-        "groups": 80,
-        "synthetic": synthetic,
-        **headlines,
-        "by_class": {name: {"auroc": figure(0.95)} for name in LABELS},
-        "confusion_matrix": matrix,
-        "calibration": {
-            "temperature": 2.0,
-            **{when: {"expected_calibration_error": figure(0.05)} for when in ("before", "after")},
-        },
-        "triage": {
-            "sensitivity_aimed_at": 0.95,
-            "threshold": 0.5,
-            "sensitivity": figure(0.953),
-            "specificity": figure(0.8),
-            "by_prevalence": {
-                share: dict.fromkeys(
-                    ("positive_predictive_value", "negative_predictive_value", "abnormal_missed_per_thousand"),
-                    figure(0.7),
-                )
-                for share in ("0.1", "0.5")
-            },
-        },
-        "floors": {"thumbnail": figure(0.7), "border_only": figure(0.6)},
-        "audit": {"verdict": verdict, "reasons": [{"level": "WARN", "rule": "confounded", "text": "a <reason>"}]},
-    }
-    (evaluation / METRICS).write_text(json.dumps(results))
-    with (evaluation / "predictions.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image_id", "label", *LABELS])
-        for index, row in enumerate(probabilities):
-            writer.writerow([index, LABELS[labels[index]], *(f"{value:.6f}" for value in row)])
-    (evaluation / "report.html").write_text("<p>the report")
+    errors = CalibrationErrors(
+        expected_calibration_error=figure(0.05),
+        brier=figure(0.9),
+        log_loss=figure(0.9),
+        reliability=Reliability(confidence=(0.7,), accuracy=(0.9,), images=(100,)),
+    )
+    calibrated = Run.open(folder).required_calibration
+    metrics = Metrics(
+        **dict.fromkeys(HEADLINES, figure(0.9)),
+        schema_version=METRICS_SCHEMA_VERSION,
+        run=folder.name,
+        split="test",
+        images=100,
+        groups=80,
+        synthetic=synthetic,
+        created="2026-01-01T00:00:00+00:00",
+        by_class={name: _class_figures(0.95) for name in LABELS},
+        confusion_matrix=tuple(
+            tuple(int(((labels == row) & (answers == column)).sum()) for column in range(4)) for row in range(4)
+        ),
+        calibration=MeasuredCalibration(**vars(calibrated), before=errors, after=errors),
+        triage=Triage(
+            sensitivity_aimed_at=0.95,
+            threshold=0.5,
+            auroc=figure(0.9),
+            sensitivity=figure(0.953),
+            specificity=figure(0.8),
+            by_prevalence={share: _at_prevalence(0.7) for share in ("0.1", "0.5")},
+        ),
+        prediction_sets={},
+        accuracy_by_share_answered={},
+        floors={name: Floor(**vars(figure(value)), balanced_accuracy=figure(value)) for name, value in FLOORS.items()},
+        audit=_audit(verdict),
+        errors=Errors(most_confident=(), copies_answered_differently=(), likely_label_errors=()),
+        timing=Timing(total_seconds=1.0, model_seconds=0.5, scoring_seconds=0.1, share_outside_the_model=0.5),
+    )
+    records.write(evaluation / METRICS, metrics)
+    columns = {"image_id": [str(index) for index in range(100)]}
+    write_predictions(evaluation / PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
+    (evaluation / REPORT).write_text("<p>the report")
     (folder / MODEL_CARD).write_text("---\nlicense: other\n---\n\n# The model card\n")
-    return results
+    return metrics
 
 
-def figure(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.04, "high": value + 0.04}
+def _audit(verdict: Verdict) -> Audit:
+    sources = SourceTests(by_source={}, by_age_group={}, exclusive_classes=(), fair_contrasts=(), probe={}, left_out=())
+    return Audit(
+        images=100,
+        margin=Margin(**vars(figure(0.2)), floor="thumbnail"),
+        cues={},
+        regions=RegionTests(images=0, without_mask=100, classes=()),
+        activation=Activation(images=0, map_cells=(2, 2), share=UNDEFINED, area=UNDEFINED, excess=UNDEFINED),
+        sources=sources,
+        verdict=verdict,
+        reasons=(Reason(level="WARN", rule="confounded", text="a <reason>"),),
+        shortcut=None,
+    )
+
+
+def _class_figures(value: float) -> ClassFigures:
+    found = figure(value)
+    return ClassFigures(images=25, precision=found, recall=found, f1=found, auroc=found, average_precision=found)
+
+
+def _at_prevalence(value: float) -> AtPrevalence:
+    return AtPrevalence(**{field.name: figure(value) for field in dataclasses.fields(AtPrevalence)})
+
+
+def figure(value: float) -> Figure:
+    return Figure(value=value, low=value - 0.04, high=value + 0.04)
 
 
 def write_gate(folder: Path, films: np.ndarray) -> None:

@@ -81,6 +81,10 @@ class Predictor:
         for pending in started:
             yield from self._finish(*pending)
 
+    def warm_up(self) -> None:
+        """Scores a black image, so that the first film does not wait for the graph's compilation."""
+        list(self.predict([np.zeros((images.IMAGE_SIZE, images.IMAGE_SIZE), dtype=np.uint8)], batch_size=1))
+
     def _start(self, batch: list[_Decoded], batch_size: int) -> Callable[[], Outputs] | None:
         readable = [decoded.image for decoded in batch if decoded.image is not None]
         if not readable:

@@ -40,7 +40,7 @@ function line(film) {
   }
   cell(row, percent(film.score), "figure");
   cell(row, film.flag === null ? "not calibrated" : film.flag ? "▲ flagged" : "○ no");
-  cell(row, `${film.label.replaceAll("_", " ")}, ${percent(film.probability)}`);
+  cell(row, `${film.predicted.replaceAll("_", " ")}, ${percent(film.probability)}`);
   cell(row, film.warnings.join("; "), "reason");
   return row;
 }
@@ -48,7 +48,7 @@ function line(film) {
 function wanted(film) {
   const kind = !film.accepted ? "refused" : film.flag ? "flagged" : "calm";
   const named = film.file.toLowerCase().includes(search.value.trim().toLowerCase());
-  return named && (show.value === "all" || show.value === kind) && (!label.value || label.value === film.label);
+  return named && (show.value === "all" || show.value === kind) && (!label.value || label.value === film.predicted);
 }
 
 function draw() {
@@ -66,7 +66,7 @@ function draw() {
 find("thead").addEventListener("click", (event) => {
   const header = event.target.closest("th[data-by]");
   if (!header) return;
-  order.down = header.dataset.by === order.by ? !order.down : header.dataset.by !== "file" && header.dataset.by !== "label";
+  order.down = header.dataset.by === order.by ? !order.down : header.dataset.by !== "file" && header.dataset.by !== "predicted";
   order.by = header.dataset.by;
   draw();
 });

@@ -18,10 +18,13 @@ from PIL import Image
 from cxr_keras3 import images
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation import external
-from cxr_keras3.run import artifact
-from demo import examples, feedback, pages, quality, run, study, uploads, worklist
-from demo.run import Run
-from demo.study import Study
+from cxr_keras3.report import templating, texts
+from cxr_keras3.run.folder import EVALUATION, METRICS, PREDICTIONS, Run
+from cxr_keras3.run.metrics import SCHEMA_VERSION, Metrics
+from cxr_keras3.serving import Predictor, load
+from cxr_keras3.statistics.figures import UNDEFINED
+from demo import examples, feedback, pages, quality, reading, uploads, worklist
+from demo.reading import Reading
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
@@ -31,8 +34,8 @@ DIGEST = "ab" * 32
 
 
 @pytest.fixture(scope="module")
-def served(demo_run: Path) -> Run:
-    return run.load(demo_run, runtime=None)
+def served(demo_run: Path) -> Predictor:
+    return load(demo_run)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +44,15 @@ def film() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def read(served: Run, film: bytes) -> Study:
-    return study.read(served, "film.png", film)
+def read(served: Predictor, film: bytes) -> Reading:
+    return reading.read_film(served, "film.png", film)
+
+
+@pytest.fixture(scope="module")
+def evaluated(served: Predictor) -> Metrics:
+    found = served.run.metrics
+    assert found is not None
+    return found
 
 
 def photograph() -> bytes:
@@ -54,46 +64,46 @@ def photograph() -> bytes:
     return image_files.encoded(pixels, "PNG")
 
 
-def with_name(read: Study, name: str) -> Study:
+def with_name(read: Reading, name: str) -> Reading:
     return dataclasses.replace(read, prediction=dataclasses.replace(read.prediction, file=name))
 
 
-def test_the_study_says_what_the_predictor_says(served: Run, film: bytes, read: Study) -> None:
-    (expected,) = served.predictor.predict([film])
+def test_the_study_says_what_the_predictor_says(served: Predictor, film: bytes, read: Reading) -> None:
+    (expected,) = served.predict([film])
     assert read.prediction.probabilities == pytest.approx(dict(expected.probabilities))
     assert list(read.prediction.probabilities) == list(LABELS)
     np.testing.assert_array_equal(read.pixels, images.decode(film).pixels)
     assert read.record()["sha256"] == read.digest
-    assert json.loads(study.result_json(read)) == json.loads(json.dumps(read.record()))
+    assert json.loads(reading.result_json(read)) == json.loads(json.dumps(read.record()))
 
 
-def test_dicom_warnings_and_identifier_survive_decoding_once(served: Run) -> None:
+def test_dicom_warnings_and_identifier_survive_decoding_once(served: Predictor) -> None:
     stored = np.tile(phantom.draw("Normal", seed=3, index=7)[0].astype(np.uint16) * 16, (2, 2))
-    answer = study.read(served, "film.dcm", image_files.dicom(stored, bits=12))
-    (expected,) = served.predictor.predict([image_files.dicom(stored, bits=12)])
+    answer = reading.read_film(served, "film.dcm", image_files.dicom(stored, bits=12))
+    (expected,) = served.predict([image_files.dicom(stored, bits=12)])
     assert answer.prediction.record() == expected.record() | {"file": "film.dcm"}
     assert answer.prediction.sop_instance_uid == image_files.SOP_INSTANCE_UID
     assert answer.pixels.shape == stored.shape
-    assert "Secret" not in study.findings(served, answer) + study.result_page(served, answer, said=[])
+    assert "Secret" not in reading.findings(served, answer) + reading.result_page(served, answer, said=[])
 
 
-def test_the_viewer_has_the_film_and_every_map(served: Run, read: Study) -> None:
-    value = study.viewer(read)
-    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(value["film"].split(",")[1]))))
+def test_the_viewer_has_the_film_and_every_map(served: Predictor, read: Reading) -> None:
+    value = reading.view(read)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(value.film.split(",")[1]))))
     np.testing.assert_array_equal(shown, read.pixels)
-    assert [each["name"] for each in value["maps"]] == list(LABELS)
-    assert value["chosen"] == read.prediction.label
-    assert all(len(base64.b64decode(each["bytes"])) == value["side"] ** 2 for each in value["maps"])
-    json.dumps(value)
+    assert [each.name for each in value.maps] == list(LABELS)
+    assert value.chosen == read.prediction.predicted
+    assert all(len(base64.b64decode(each.bytes)) == value.side**2 for each in value.maps)
+    json.dumps(dataclasses.asdict(value))
 
 
-def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Study) -> None:
-    strength = study.strengths(read.prediction)
+def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Reading) -> None:
+    strength = reading.strengths(read.prediction)
     assert max(values.max() for values in strength.values()) == 255
     assert strength["Normal"].max() == 0  # its weight is negative
     assert strength["Viral Pneumonia"].max() == pytest.approx(255 * 0.5 / 3.0, abs=1)
-    assert study.in_words(strength["Normal"], "Normal").startswith("Nothing")
-    assert "% of the strongest of all classes" in study.in_words(strength["Viral Pneumonia"], "Viral Pneumonia")
+    assert reading.in_words(strength["Normal"], "Normal").startswith("Nothing")
+    assert "% of the strongest of all classes" in reading.in_words(strength["Viral Pneumonia"], "Viral Pneumonia")
 
 
 @pytest.mark.parametrize(
@@ -101,16 +111,16 @@ def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Study) -> 
     [(0, 0, "upper left"), (50, 50, "centre"), (95, 50, "lower centre"), (40, 90, "middle right")],
 )
 def test_a_map_is_told_in_words(row: int, column: int, words: str) -> None:
-    strength = np.zeros((study.MAP_SIDE, study.MAP_SIDE), np.uint8)
+    strength = np.zeros((reading.MAP_SIDE, reading.MAP_SIDE), np.uint8)
     strength[row, column] = 255
-    assert f"strongest in the {words} of the picture;" in study.in_words(strength, "COVID")
+    assert f"strongest in the {words} of the picture;" in reading.in_words(strength, "COVID")
 
 
-def test_a_large_film_is_shown_undistorted_and_reduced(served: Run) -> None:
+def test_a_large_film_is_shown_undistorted_and_reduced(served: Predictor) -> None:
     tall = np.tile(phantom.draw("Normal", seed=3, index=7)[0], (8, 4))
-    value = study.viewer(study.read(served, "tall.png", images.encode_png(tall)))
-    with Image.open(io.BytesIO(base64.b64decode(value["film"].split(",")[1]))) as shown:
-        assert shown.size == (study.DISPLAY_SIDE // 2, study.DISPLAY_SIDE)
+    value = reading.view(reading.read_film(served, "tall.png", images.encode_png(tall)))
+    with Image.open(io.BytesIO(base64.b64decode(value.film.split(",")[1]))) as shown:
+        assert shown.size == (reading.DISPLAY_SIDE // 2, reading.DISPLAY_SIDE)
 
 
 @pytest.mark.parametrize(
@@ -121,123 +131,125 @@ def test_a_large_film_is_shown_undistorted_and_reduced(served: Run) -> None:
         (0.9, 1.0, "Flags 90 of 100 abnormal films; fewer than 1 in 200 normal films is flagged too"),
     ],
 )
-def test_the_operating_point_in_words(sensitivity: float, specificity: float, words: str) -> None:
-    triage = {"sensitivity": {"value": sensitivity}, "specificity": {"value": specificity}}
-    said = study.operating_point({"triage": triage, "images": 100, "split": "test"})
+def test_the_operating_point_in_words(evaluated: Metrics, sensitivity: float, specificity: float, words: str) -> None:
+    found = dataclasses.replace(
+        evaluated.triage, sensitivity=drawn_run.figure(sensitivity), specificity=drawn_run.figure(specificity)
+    )
+    said = texts.operating_point(dataclasses.replace(evaluated, triage=found))
     assert said == f"{words} (100 films of the test split)."
 
 
-def test_the_operating_point_of_films_of_one_kind_is_not_known() -> None:
-    triage = {"sensitivity": {"value": 0.9}, "specificity": {"value": None}}
-    assert "is not known" in study.operating_point({"triage": triage, "images": 100, "split": "test"})
+def test_the_operating_point_of_films_of_one_kind_is_not_known(evaluated: Metrics) -> None:
+    triage = dataclasses.replace(evaluated.triage, specificity=UNDEFINED)
+    assert "is not known" in texts.operating_point(dataclasses.replace(evaluated, triage=triage))
 
 
-def test_findings_carry_answer_flag_set_and_operating_point(served: Run, read: Study) -> None:
-    said = study.findings(served, read)
-    label = read.prediction.label.replace("_", " ")
+def test_findings_carry_answer_flag_set_and_operating_point(served: Predictor, read: Reading) -> None:
+    said = reading.findings(served, read)
+    label = read.prediction.predicted.replace("_", " ")
     assert f"{label} <span" in said
-    assert pages.percent(read.prediction.probabilities[read.prediction.label]) in said
+    assert templating.percent(read.prediction.probabilities[read.prediction.predicted]) in said
     assert ("Flagged for a reader" if read.prediction.flag else "Not flagged") in said
     assert "Flags 95 of 100 abnormal films; 1 in 5" in said
     assert "Cannot be ruled out at 90 % coverage" in said
 
 
-def test_a_photograph_is_refused_without_a_number(served: Run) -> None:
-    refused = study.read(served, "meadow.png", photograph())
+def test_a_photograph_is_refused_without_a_number(served: Predictor) -> None:
+    refused = reading.read_film(served, "meadow.png", photograph())
     assert not refused.prediction.accepted
-    said = study.findings(served, refused)
+    said = reading.findings(served, refused)
     assert "Not read" in said
     assert "%" not in said
-    value = study.viewer(refused)
-    assert value["film"] is not None  # the reader sees what was sent
-    assert value["maps"] == []
-    assert "Not read" in study.result_page(served, refused, said=[])
+    value = reading.view(refused)
+    assert value.film is not None  # the reader sees what was sent
+    assert value.maps == ()
+    assert "Not read" in reading.result_page(served, refused, said=[])
 
 
-def test_a_file_that_is_no_picture_is_refused(served: Run) -> None:
-    refused = study.read(served, "text.png", b"this is text")
-    assert study.viewer(refused)["film"] is None
-    assert "Not read" in study.findings(served, refused)
+def test_a_file_that_is_no_picture_is_refused(served: Predictor) -> None:
+    refused = reading.read_film(served, "text.png", b"this is text")
+    assert reading.view(refused).film is None
+    assert "Not read" in reading.findings(served, refused)
 
 
-def test_hostile_names_are_text(served: Run, read: Study) -> None:
+def test_hostile_names_are_text(served: Predictor, read: Reading) -> None:
     hostile = with_name(read, HOSTILE)
-    for said in (study.findings(served, hostile), study.result_page(served, hostile, said=[HOSTILE])):
+    for said in (reading.findings(served, hostile), reading.result_page(served, hostile, said=[HOSTILE])):
         assert "<img src=x" not in said
         assert "&lt;img src=x" in said
 
 
-def test_the_result_page_stands_alone_and_loads_nothing(served: Run, read: Study) -> None:
-    said = study.result_page(served, read, said=["Trained on synthetic images."])
+def test_the_result_page_stands_alone_and_loads_nothing(served: Predictor, read: Reading) -> None:
+    said = reading.result_page(served, read, said=["Trained on synthetic images."])
     assert re.findall(r'(?:src|href)="(?!data:image/png;base64,)', said) == []
     assert pages.NOTICE in said.replace("&#39;", "'")
     assert read.digest in said
     assert "Trained on synthetic images." in said
 
 
-def test_examples_are_drawn_and_can_be_read(served: Run) -> None:
+def test_examples_are_drawn_and_can_be_read(served: Predictor) -> None:
     assert len(examples.films()) == len(LABELS)
     assert all(images.decode(content).pixels.shape == (299, 299) for _, content in examples.films())
 
 
 def test_a_run_without_export_is_served_by_keras(run_dir: Path, film: bytes) -> None:
-    plain = run.load(run_dir, runtime=None)
-    assert sum(study.read(plain, "film.png", film).prediction.probabilities.values()) == pytest.approx(1.0)
-    assert "Trained on synthetic images" in " ".join(run.banners(plain))
-    assert "Audit" in quality.render(plain)  # of an evaluation that was really made
+    plain = load(run_dir)
+    assert sum(reading.read_film(plain, "film.png", film).prediction.probabilities.values()) == pytest.approx(1.0)
+    assert "Trained on synthetic images" in " ".join(pages.banners(plain.run))
+    assert "Audit" in quality.render(plain.run)  # of an evaluation that was really made
 
 
 def test_banners(tmp_path: Path) -> None:
     folder = drawn_run.write(tmp_path / "drawn")
-    assert "Never evaluated" in run.banners(run.load(folder, runtime=None))[0]
-    assert "never evaluated" in study.operating_point(None)
-    assert "never evaluated" in quality.render(run.load(folder, runtime=None))
+    assert "Never evaluated" in pages.banners(Run.open(folder))[0]
+    assert "never evaluated" in texts.operating_point(None)
+    assert "never evaluated" in quality.render(Run.open(folder))
     drawn_run.write_evaluation(folder, verdict="FAIL")
-    assert "failed its audit" in run.banners(run.load(folder, runtime=None))[0]
+    assert "failed its audit" in pages.banners(Run.open(folder))[0]
 
 
 def test_an_evaluation_of_another_version_or_damaged_is_named(tmp_path: Path) -> None:
     folder = drawn_run.write(tmp_path / "drawn")
     drawn_run.write_evaluation(folder)
-    path = folder / artifact.EVALUATION / artifact.METRICS
+    path = folder / EVALUATION / METRICS
     path.write_text('{"schema_version": 1}')
     with pytest.raises(
-        UserError, match=f"must have schema version {artifact.METRICS_SCHEMA_VERSION}, it has 1; run python -m"
+        UserError, match=f"must be a Metrics of schema version {SCHEMA_VERSION}, received 1; run python -m"
     ):
-        run.load(folder, runtime=None)
+        pages.banners(Run.open(folder))
     path.write_text("{")
-    with pytest.raises(UserError, match="is not an evaluation"):
-        run.load(folder, runtime=None)
+    with pytest.raises(UserError, match="must be a Metrics, it is no JSON"):
+        pages.banners(Run.open(folder))
 
 
 def test_quality_shows_the_figures_of_the_evaluation_and_no_others(tmp_path: Path) -> None:
     folder = drawn_run.write(tmp_path / "drawn")
     results = drawn_run.write_evaluation(folder)
-    said = quality.render(run.load(folder, runtime=None))
+    said = quality.render(Run.open(folder))
     assert said.count("0.900") >= len(quality.HEADLINES)
     assert "Audit: WARN" in said
     assert "a &lt;reason&gt;" in said
-    for row in results["confusion_matrix"]:
+    for row in results.confusion_matrix:
         assert all(f"<strong>{count}</strong>" in said for count in row)
     assert said.count("<polyline") == len(LABELS) + 2
-    assert quality.model_card(run.load(folder, runtime=None)) == "# The model card"
-    (folder / artifact.EVALUATION / artifact.PREDICTIONS).write_text("label\nnothing\n")
+    assert Run.open(folder).model_card == "# The model card"
+    (folder / EVALUATION / PREDICTIONS).write_text("label\nnothing\n")
     with pytest.raises(UserError, match="not a table of predictions"):
-        quality.render(run.load(folder, runtime=None))
+        quality.render(Run.open(folder))
 
 
-def test_a_worklist_of_fifty_with_one_corrupt_file(served: Run, tmp_path: Path) -> None:
+def test_a_worklist_of_fifty_with_one_corrupt_file(served: Predictor, tmp_path: Path) -> None:
     files = drawn_run.write_films(tmp_path / "films", 49)
     (tmp_path / "films" / "torn.png").write_bytes(files[0].read_bytes()[:200])
     found = worklist.find([*files, tmp_path / "films" / "torn.png"])
     predictions = list(worklist.score(served, found))
     rows = worklist.in_order([worklist.row(served, index, each) for index, each in enumerate(predictions)])
     assert len(rows) == 50
-    scores = [row["score"] for row in rows if row["accepted"]]
+    scores = [row.score for row in rows if row.accepted]
     assert scores == sorted(scores, reverse=True)
-    assert rows[-1]["file"] == "torn.png" or not rows[-1]["accepted"]
-    torn = next(row for row in rows if row["file"] == "torn.png")
-    assert "damaged" in torn["reason"]
+    assert rows[-1].file == "torn.png" or not rows[-1].accepted
+    torn = next(row for row in rows if row.file == "torn.png")
+    assert "damaged" in torn.reason
     table = list(csv.DictReader(io.StringIO(worklist.as_csv(served, predictions))))
     assert {row["file"] for row in table} == {source.name for source in found}
     by_name = {each.file: each for each in predictions}
@@ -246,7 +258,7 @@ def test_a_worklist_of_fifty_with_one_corrupt_file(served: Run, tmp_path: Path) 
             assert float(row["abnormal_score"]) == by_name[row["file"]].abnormal_score
 
 
-def test_names_in_a_zip_are_labels_and_never_paths(served: Run, tmp_path: Path, film: bytes) -> None:
+def test_names_in_a_zip_are_labels_and_never_paths(served: Predictor, tmp_path: Path, film: bytes) -> None:
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         with zipfile.ZipFile(tmp_path / folder / "films.zip", "w") as archive:
@@ -271,7 +283,7 @@ def test_worklists_are_limited_and_messages_name_no_folder(tmp_path: Path, monke
         worklist.find(drawn_run.write_films(tmp_path / "films", 4))
 
 
-def test_no_spreadsheet_takes_a_file_name_for_a_formula(served: Run, read: Study) -> None:
+def test_no_spreadsheet_takes_a_file_name_for_a_formula(served: Predictor, read: Reading) -> None:
     text = worklist.as_csv(served, [with_name(read, "=HYPERLINK(1).png").prediction])
     assert next(csv.DictReader(io.StringIO(text)))["file"].startswith("'=")
 
@@ -297,7 +309,7 @@ def test_uploads_come_from_their_folder_and_go_with_the_last_session(tmp_path: P
         kept.claim("a", [str(folder / "film.png")])
 
 
-def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read: Study, film: bytes) -> None:
+def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read: Reading, film: bytes) -> None:
     store = feedback.Store(tmp_path / "feedback", LABELS)
     archive = tmp_path / "archive" / "deep"
     archive.mkdir(parents=True)
@@ -318,7 +330,7 @@ def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read
     assert [row["agrees"] for row in rows] == ["True", "False", "True", "True"]
 
 
-def test_a_film_is_kept_only_where_it_was_allowed(tmp_path: Path, read: Study) -> None:
+def test_a_film_is_kept_only_where_it_was_allowed(tmp_path: Path, read: Reading) -> None:
     store = feedback.Store(tmp_path / "feedback", LABELS)
     store.add(sha256=read.digest, model="m", predicted="COVID", label="COVID")
     assert not (tmp_path / "feedback" / feedback.FILMS).exists()

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from cxr_keras3 import images
-from cxr_keras3.serving import Prediction, heat_maps
-from cxr_keras3.serving.inputs import Source
+from cxr_keras3.report.texts import operating_point
+from cxr_keras3.serving import Prediction, Predictor, heat_maps
+from cxr_keras3.serving.inputs import Input
 from demo.pages import page
-from demo.run import Run
 
 DISPLAY_SIDE = 1024
 """Longest side, in pixels, of a film on the page: what a screen shows, and a tenth of a second to send."""
@@ -26,7 +26,7 @@ PLACES = (("upper", "middle", "lower"), ("left", "centre", "right"))
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class Reading:
     """One film and the answer to it.
 
     Attributes:
@@ -44,18 +44,18 @@ class Study:
         return self.prediction.record() | {"sha256": self.digest}
 
 
-def read(run: Run, name: str, content: bytes) -> Study:
+def read_film(predictor: Predictor, name: str, content: bytes) -> Reading:
     """Scores one file.
 
     Args:
-        run: The run that answers.
+        predictor: The run that answers.
         name: What the file is called.
         content: Its bytes.
     """
     film = _decoded(content)
-    source = Source(name, content if film is None else film)
-    (prediction,) = run.predictor.predict([source], batch_size=1)
-    return Study(prediction, hashlib.sha256(content).hexdigest(), None if film is None else film.pixels)
+    film_input = Input(name, content if film is None else film)
+    (prediction,) = predictor.predict([film_input], batch_size=1)
+    return Reading(prediction, hashlib.sha256(content).hexdigest(), None if film is None else film.pixels)
 
 
 def _decoded(content: bytes) -> images.Film | None:
@@ -65,26 +65,65 @@ def _decoded(content: bytes) -> images.Film | None:
         return None
 
 
-def viewer(study: Study) -> dict[str, Any]:
-    """What the viewer in the browser needs: the film, and the activation maps, all at once.
+@dataclass(frozen=True)
+class ClassMap:
+    """An activation map as the viewer in the browser takes it.
 
-    Returns:
-        `film`, a PNG as a data URI, or None where the file could not be read; `alt`, the picture in words; `maps`,
-        for each class its strength (0 to 255, `side` x `side` bytes in base64) and where it lies in words;
-        `side`, of a map; `chosen`, the class shown first.
+    Attributes:
+        name: The class.
+        bytes: Its strength, 0 to 255, `MAP_SIDE` x `MAP_SIDE` bytes in base64.
+        words: Where it lies.
     """
-    prediction = study.prediction
-    strength = strengths(prediction)
-    return {
-        "film": None if study.pixels is None else data_uri(_reduced(study.pixels)),
-        "alt": f"Chest film {prediction.file}" if study.pixels is not None else "",
-        "side": MAP_SIDE,
-        "maps": [
-            {"name": name, "bytes": base64.b64encode(values.tobytes()).decode(), "words": in_words(values, name)}
-            for name, values in strength.items()
-        ],
-        "chosen": prediction.label,
-    }
+
+    name: str
+    bytes: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that the viewer offers."""
+
+    name: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class View:
+    """What the viewer in the browser needs: the film and the activation maps, all at once.
+
+    Attributes:
+        film: A PNG as a data URI; None where the file could not be read.
+        alt: The picture in words.
+        side: Height and width of a map.
+        maps: A map a class.
+        chosen: The class shown first.
+        files: What can be downloaded.
+    """
+
+    film: str | None
+    alt: str
+    side: int
+    maps: tuple[ClassMap, ...]
+    chosen: str
+    files: tuple[Download, ...] = ()
+
+
+def view(reading: Reading, *, files: Sequence[Download] = ()) -> View:
+    """What the viewer shows of a film."""
+    prediction = reading.prediction
+    return View(
+        film=None if reading.pixels is None else data_uri(_reduced(reading.pixels)),
+        alt=f"Chest film {prediction.file}" if reading.pixels is not None else "",
+        side=MAP_SIDE,
+        maps=tuple(
+            ClassMap(name, base64.b64encode(values.tobytes()).decode(), in_words(values, name))
+            for name, values in strengths(prediction).items()
+        ),
+        chosen=prediction.predicted,
+        files=tuple(files),
+    )
 
 
 def strengths(prediction: Prediction) -> dict[str, npt.NDArray[np.uint8]]:
@@ -123,68 +162,46 @@ def in_words(strength: npt.NDArray[np.uint8], name: str) -> str:
     )
 
 
-def operating_point(metrics: Mapping[str, Any] | None) -> str:
-    """What a flag is worth, in words, from the run's own figures on its test split."""
-    if metrics is None:
-        return "How many abnormal films it flags is not known: the run was never evaluated."
-    triage = metrics["triage"]
-    sensitivity, specificity = triage["sensitivity"]["value"], triage["specificity"]["value"]
-    if sensitivity is None or specificity is None:
-        return "What a flag is worth is not known: the run was evaluated on films of one kind only."
-    return (
-        f"Flags {100 * sensitivity:.0f} of 100 abnormal films; {_one_in(1 - specificity)} flagged too "
-        f"({metrics['images']} films of the {metrics['split']} split)."
+def findings(predictor: Predictor, reading: Reading) -> str:
+    """The panel beside the film, as HTML."""
+    return page("findings.html").render(
+        prediction=reading.prediction, operating_point=operating_point(predictor.run.metrics)
     )
 
 
-def _one_in(share: float) -> str:
-    """A share of normal films in plain words, for example "1 in 5 normal films is"."""
-    if share < 0.005:
-        return "fewer than 1 in 200 normal films is"
-    if share > 0.4:
-        return f"{100 * share:.0f} of 100 normal films are"
-    return f"1 in {1 / share:.0f} normal films is"
-
-
-def findings(run: Run, study: Study) -> str:
-    """The panel beside the film, as HTML."""
-    return page("findings.html").render(prediction=study.prediction, operating_point=operating_point(run.metrics))
-
-
-def result_json(study: Study) -> str:
+def result_json(reading: Reading) -> str:
     """The answer as a file."""
-    return json.dumps(study.record(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(reading.record(), indent=2, ensure_ascii=False) + "\n"
 
 
-def result_page(run: Run, study: Study, *, said: list[str]) -> str:
-    """The answer on one page to print or file, with the film and the map of its label inside.
+def result_page(predictor: Predictor, reading: Reading, *, said: list[str]) -> str:
+    """The answer on one page to print or file, with the film and the map of its class inside.
 
     Args:
-        run: The run that answered.
-        study: What it answered.
-        said: What must be said of the run everywhere, see `demo.run.banners`.
+        predictor: The run that answered.
+        reading: What it answered.
+        said: What must be said of the run everywhere, see `demo.pages.banners`.
     """
-    film = None if study.prediction.image is None else data_uri(study.prediction.image)
+    film = None if reading.prediction.image is None else data_uri(reading.prediction.image)
     return page("result.html").render(
-        run=run,
-        study=study,
-        prediction=study.prediction,
+        reading=reading,
+        prediction=reading.prediction,
         said=said,
         film=film,
-        overlay=_overlay(study.prediction),
-        words=_label_in_words(study.prediction),
-        operating_point=operating_point(run.metrics),
+        overlay=_overlay(reading.prediction),
+        words=_map_in_words(reading.prediction),
+        operating_point=operating_point(predictor.run.metrics),
     )
 
 
-def _label_in_words(prediction: Prediction) -> str:
-    return in_words(strengths(prediction)[prediction.label], prediction.label) if prediction.accepted else ""
+def _map_in_words(prediction: Prediction) -> str:
+    return in_words(strengths(prediction)[prediction.predicted], prediction.predicted) if prediction.accepted else ""
 
 
 def _overlay(prediction: Prediction) -> str | None:
     if prediction.image is None or prediction.activation_maps is None:
         return None
-    return data_uri(heat_maps.overlay(prediction.image, prediction.activation_maps[prediction.label]))
+    return data_uri(heat_maps.overlay(prediction.image, prediction.activation_maps[prediction.predicted]))
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8], side: int) -> str:

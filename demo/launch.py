@@ -1,0 +1,46 @@
+"""Starting the demo, once its arguments are read: listen, load the runs, build the page, serve."""
+
+import argparse
+import threading
+from pathlib import Path
+
+from cxr_keras3 import serving
+from cxr_keras3.base import progress
+from cxr_keras3.run.folder import Run
+from demo import feedback, server
+from demo.pages import banners
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def launch(options: argparse.Namespace, *, login: tuple[str, str] | None) -> None:
+    """Serves the page until interrupted.
+
+    Args:
+        options: The command's arguments.
+        login: User and password; None to let anyone in.
+    """
+    runs = [Run.open(folder) for folder in options.model or [None]]
+    listening = server.listen(options.host, options.port)
+    predictors = [serving.load(run, runtime=options.runtime) for run in runs]
+    for predictor in predictors:
+        progress.say(f"model: {predictor.run.folder}, {predictor.description}")
+        for sentence in banners(predictor.run):
+            progress.say(f"note: {sentence}")
+    if options.host not in LOOPBACK and login is None:
+        progress.say(f"note: whoever reaches {options.host} can use the page; --user asks for a password")
+    # OpenVINO compiles on its own threads while Gradio's modules are imported, most of the start.
+    threading.Thread(target=_warm_up, args=(predictors,), name="warm-up").start()
+    with server.upload_folder() as folder:
+        server.prepare_environment(Path(folder))
+        from demo import app, uploads  # noqa: PLC0415 -- imports Gradio, which reads the environment then
+
+        store = feedback.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
+        page = app.build_page(predictors, store=store, uploads=uploads.Uploads(Path(folder)))
+        served = server.application(page, model=runs[0].name, login=login)
+        server.serve(served, listening=listening, say=progress.say)
+
+
+def _warm_up(predictors: list[serving.Predictor]) -> None:
+    for predictor in predictors:
+        predictor.warm_up()
