@@ -23,7 +23,7 @@ def main() -> None:
 
     from cxr_keras3.backend import devices
     from cxr_keras3.training import data, stages
-    from cxr_keras3.training.loop import Stage, fit
+    from cxr_keras3.training.loop import Stage, fit_stage
 
     keras.utils.set_random_seed(0)
     labels = np.arange(64) % 4
@@ -56,7 +56,7 @@ def main() -> None:
         )
         small = images[:, :32, :32]
         stage = Stage("fine-tuning", network, small[None], labels, "host", network, small, labels, 4, 1e-3)
-        rows += fit(stage, config, run_dir=run_dir)
+        rows += fit_stage(stage, config, run_dir=run_dir)
     sums = [float(np.abs(weight).sum()) for weight in [*model.get_weights()[-2:], *network.get_weights()]]
     print(json.dumps({"devices": jax.device_count(), "rows": rows, "weights": sums}))  # noqa: T201 -- read by the test
 

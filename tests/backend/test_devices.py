@@ -62,6 +62,7 @@ def test_two_processes_give_what_one_gives(alone: dict, tmp_path: Path) -> None:
     assert found[0]["rows"] == found[1]["rows"]
     assert_same_history(found[0], alone)
     assert (tmp_path / "two" / "run-0" / "history.csv").exists()
+    assert not (tmp_path / "two" / "run-1" / "history.csv").exists()  # the chief alone writes
 
 
 def test_what_cannot_be_joined_is_said() -> None:

@@ -196,7 +196,7 @@ def record(name: str, *, accepted: bool = True) -> dict:
         "accepted": accepted,
         "reject_reason": "" if accepted else "no film",
         "probabilities": {"COVID": 0.25, "Normal": 0.75} if accepted else {},
-        "label": "Normal" if accepted else "",
+        "predicted": "Normal" if accepted else "",
         "prediction_set": ("Normal",) if accepted else None,
         "abnormal_score": 0.25 if accepted else None,
         "flag": False if accepted else None,
@@ -233,7 +233,9 @@ def test_only_whole_parts_are_seen(tmp_path: Path) -> None:
     root, seen = str(tmp_path), set()
     with tables.claimed(root, ORIGIN):
         (tmp_path / "scored").mkdir()
-        (tmp_path / "scored" / ".part-torn.parquet.0.tmp").write_bytes(b"torn")
+        torn = tmp_path / "scored" / ".part-torn.parquet.0.partial"
+        torn.mkdir()
+        (torn / "part-torn.parquet").write_bytes(b"torn")
         tables.write(root, "part-1.parquet", [record("1.png")], class_names=NAMES)
         assert tables.done(root).names() == {"1.png"}
     with tables.claimed(root, ORIGIN):

@@ -16,7 +16,8 @@ import pydicom
 import pytest
 
 from cxr_keras3 import serving
-from cxr_keras3.pacs import archive, connection, identity, metrics, service, state
+from cxr_keras3.pacs import archive, connection, monitoring, service, state
+from cxr_keras3.run.folder import Run
 from tests import gateway, orthanc, radiographs, tls_proxy
 
 pytestmark = pytest.mark.pacs
@@ -147,10 +148,10 @@ def test_an_answer_that_was_half_stored_is_completed(server: orthanc.Orthanc, ga
     chosen = next(study for study in STUDIES if study.kind == "two films")
     server.store(chosen.files)
     client = connection.connect(server.dicomweb, user=None, ca_bundle=None, client_cert=None, client_key=None)
-    model = identity.load(gated_run)
-    with state.opened(None, model=model.fingerprint) as known:
-        figures = metrics.Metrics()
-        work = service.Gateway(client, serving.load(gated_run), model, known, figures, days=1, settle_seconds=0.0)
+    run = Run.open(gated_run)
+    with state.opened(None, model=run.fingerprint) as known:
+        figures = monitoring.Monitoring()
+        work = service.Gateway(client, serving.load(run), known, figures, days=1, settle_seconds=0.0)
         (study,) = archive.studies(client, days=1)
         answer = service.answer(work, study, patient=True)
         archive.store(client, answer.documents[:1])  # and then the gateway was killed
@@ -220,7 +221,7 @@ def test_tls_and_passwords(certificate: Path, tmp_path: Path, monkeypatch: pytes
         server.store(STUDIES[0].files)
         with tls_proxy.listening(server.http_port, certificate=crt, key=key, clients=crt) as port:
 
-            def found(password: str, **options: Path) -> list[archive.Study]:
+            def found(password: str, **options: Path) -> list[archive.ListedStudy]:
                 monkeypatch.setenv(connection.PASSWORD, password)
                 arguments = dict.fromkeys(("ca_bundle", "client_cert", "client_key")) | options
                 address = f"https://127.0.0.1:{port}/dicom-web/"

@@ -19,7 +19,7 @@ JOIN = """
 from cxr_keras3.backend import selection
 selection.select("jax", selection.Together("auto", 1, 0))
 from pathlib import Path
-from cxr_keras3 import devices
+from cxr_keras3.backend import devices
 number, count = devices.process()
 (Path(FOLDER) / str(number)).write_text(str(count))  # Gloo writes to standard output
 """
