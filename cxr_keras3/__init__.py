@@ -11,11 +11,12 @@ once, when it is first imported, so each command parses its arguments, selects t
 
 from typing import TYPE_CHECKING
 
+from cxr_keras3.base.version import __version__
+
 if TYPE_CHECKING:
     from cxr_keras3.serving import load
 
 __all__ = ["__version__", "load"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

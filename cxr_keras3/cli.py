@@ -11,8 +11,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from cxr_keras3 import __version__
 from cxr_keras3.base.errors import UserError, run_command
+from cxr_keras3.base.version import __version__
 
 GROUP = "cxr_keras3.commands"
 DISCLAIMER = "Not a medical device: for research only."

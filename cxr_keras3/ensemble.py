@@ -18,7 +18,8 @@ from cxr_keras3.base.errors import run_command
 def main(arguments: Sequence[str]) -> int:
     """Joins the members, evaluates the outcome, and says where it is."""
     options = _parse(arguments)
-    from cxr_keras3.run.folder import Run, is_complete, require_unfinished
+    from cxr_keras3.run.filling import is_complete, require_unfinished
+    from cxr_keras3.run.folder import Run
     from cxr_keras3.run.members import require_alike
 
     members = [Run.open(folder) for folder in options.members]

@@ -1,1 +1,1 @@
-"""A web page that scores a chest X-ray: `python -m demo --model RUN`."""
+"""The demo: a web page that reads chest films, on this machine."""

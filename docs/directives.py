@@ -18,7 +18,7 @@ from sphinx.util.typing import stringify_annotation
 
 from cxr_keras3.model.backbone_table import BACKBONES
 from cxr_keras3.training.presets import PRESETS
-from docs import commands
+from docs import commands, rooms
 
 REMOTE_ASSET = re.compile(rb"""<(?:script|img|iframe|source|link(?![^>]*rel="?(?:canonical|license)))[^>]*"""
                           rb"""\b(?:src|href)=["']?(?:https?:)?//""")  # fmt: skip
@@ -135,6 +135,18 @@ class Backbones(Directive):
         return [_table(("backbone", "provider", "parameters", "input of the weights", "their licence"), rows)]
 
 
+class Rooms(Directive):
+    """The rooms of the code, floor by floor, from the import contract."""
+
+    def run(self) -> list[nodes.Node]:
+        """Builds the table."""
+        rows = [("demo", rooms.words("demo")), *((name, rooms.summary(name)) for f in rooms.floors() for name in f)]
+        rows.append(
+            ("tfds_cxr", f"{rooms.words('tfds_cxr')} Beside the others: it imports base, images and backend alone.")
+        )
+        return [_table(("room", "what is in it"), rows)]
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
     group += nodes.thead("", _row(head, literal=False))
@@ -179,7 +191,7 @@ def _pages_with_remote_assets(site: Path) -> Iterator[Path]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers all of it with Sphinx."""
-    for directive in (Commands, Fields, Presets, Backbones):
+    for directive in (Commands, Fields, Presets, Backbones, Rooms):
         app.add_directive(directive.__name__.lower(), directive)
     app.connect("autodoc-process-docstring", set_flags_as_code)
     app.connect("build-finished", refuse_remote_assets)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from cxr_keras3.base import records
 from cxr_keras3.run import calibration, gate
+from cxr_keras3.run.audit import Activation, Audit, Floor, Margin, Reason, RegionTests, SourceTests, Verdict
 from cxr_keras3.run.folder import (
     CALIBRATION,
     EVALUATION,
@@ -23,22 +24,14 @@ from cxr_keras3.run.folder import (
 from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest
 from cxr_keras3.run.metrics import SCHEMA_VERSION as METRICS_SCHEMA_VERSION
 from cxr_keras3.run.metrics import (
-    Activation,
     AtPrevalence,
-    Audit,
     CalibrationErrors,
     Errors,
-    Floor,
-    Margin,
     MeasuredCalibration,
     Metrics,
-    Reason,
-    RegionTests,
     Reliability,
-    SourceTests,
     Timing,
     Triage,
-    Verdict,
 )
 from cxr_keras3.run.parity import PARITY, Agreement, Parity
 from cxr_keras3.run.predictions import write_predictions

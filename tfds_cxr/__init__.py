@@ -1,1 +1,1 @@
-"""TFDS builder of the COVID-19 Radiography Database: `tfds build tfds_cxr`."""
+"""The dataset: TFDS builder, provenance, groups and split, phantoms."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
-from cxr_keras3.run.folder import CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, REFERENCE, Run, is_complete
+from cxr_keras3.run.filling import is_complete
+from cxr_keras3.run.folder import CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, REFERENCE, Run
 
 FILES = (MANIFEST, CALIBRATION, GATE, MODEL_CARD)
 LICENCE = Path(__file__).with_name("reference_licence.txt")

@@ -1,1 +1,1 @@
-"""What computes under Keras: the backend, its devices, fast convolutions for JAX on a CPU."""
+"""What Keras runs on: the backend, its devices, fast convolutions for JAX on a CPU."""

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, progress, threads, files. Standard library and little else."""
+"""The ground: errors, progress, threads, and writing files whole or not at all."""

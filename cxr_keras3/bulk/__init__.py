@@ -1,1 +1,1 @@
-"""Scoring of more films than one process gets through, on Ray Data. Not a medical device: for research only."""
+"""Bulk scoring on Ray Data into Parquet tables."""

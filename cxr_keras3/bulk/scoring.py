@@ -8,9 +8,9 @@ from pathlib import Path
 
 import ray
 
-from cxr_keras3 import __version__
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
+from cxr_keras3.base.version import __version__
 from cxr_keras3.bulk import bundle, listing, pipeline, tables
 from cxr_keras3.run.folder import MODEL, Run
 from cxr_keras3.serving import runtimes

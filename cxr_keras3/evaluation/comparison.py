@@ -8,8 +8,8 @@ from scipy.stats import binomtest
 from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.report import pages
+from cxr_keras3.run.external import COMPARISON_SCHEMA_VERSION, Comparison, McNemar, Paired
 from cxr_keras3.run.folder import Run
-from cxr_keras3.run.metrics import COMPARISON_SCHEMA_VERSION, Comparison, McNemar, Paired
 from cxr_keras3.serving import batches, runtimes
 from cxr_keras3.statistics.bootstrap import Bootstrap, Statistic
 from cxr_keras3.statistics.figures import Headlines

@@ -14,8 +14,9 @@ from cxr_keras3.base import progress, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.report import pages
+from cxr_keras3.run.external import ExternalMetrics, Internal, Unreadable
 from cxr_keras3.run.folder import METRICS, PREDICTIONS, REPORT, Run
-from cxr_keras3.run.metrics import SCHEMA_VERSION, ExternalMetrics, FlagFigures, Internal, Unreadable
+from cxr_keras3.run.metrics import SCHEMA_VERSION, FlagFigures
 from cxr_keras3.run.predictions import write_predictions
 from cxr_keras3.serving import batches, runtimes
 

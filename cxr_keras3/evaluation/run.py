@@ -14,9 +14,10 @@ from cxr_keras3.evaluation.audit.sources import Part
 from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.report import pages
 from cxr_keras3.run import calibration
+from cxr_keras3.run.audit import Audit, Floor
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.folder import METRICS, MODEL_CARD, PREDICTIONS, REPORT, Run
-from cxr_keras3.run.metrics import SCHEMA_VERSION, Audit, Errors, Floor, Metrics, Timing
+from cxr_keras3.run.metrics import SCHEMA_VERSION, Errors, Metrics, Timing
 from cxr_keras3.run.predictions import write_predictions
 from cxr_keras3.serving import batches, runtimes
 from cxr_keras3.serving.outputs import Outputs

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
-from cxr_keras3 import __version__
+from cxr_keras3.base.version import __version__
 from cxr_keras3.pacs import archive, films
 from cxr_keras3.pacs.capture import build_capture
 from cxr_keras3.pacs.connection import RefusedError, ServerAwayError

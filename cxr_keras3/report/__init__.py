@@ -1,1 +1,1 @@
-"""Pages about a run: the HTML report, the model card, and what the demo shows of them."""
+"""Pages about a run: HTML report, model card, and the words and curves that the demo shows too."""

@@ -9,8 +9,9 @@ from cxr_keras3.base import files
 from cxr_keras3.report import checklists, plots, texts
 from cxr_keras3.report.curves import precision_recall_curves, roc_curves
 from cxr_keras3.report.templating import environment
+from cxr_keras3.run.external import Comparison, ExternalMetrics
 from cxr_keras3.run.manifest import Manifest
-from cxr_keras3.run.metrics import Comparison, ExternalMetrics, Measures, Metrics
+from cxr_keras3.run.metrics import Measures, Metrics
 
 _ENVIRONMENT = environment("cxr_keras3.report")
 _ENVIRONMENT.globals |= {"headlines": texts.HEADLINES, "floor_words": texts.FLOORS, "cue_words": texts.CUES}

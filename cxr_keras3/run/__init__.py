@@ -1,1 +1,1 @@
-"""The run folder, which training leaves behind and every other command starts from."""
+"""The run folder: manifest, calibration, gate, metrics; read through `Run`, once."""

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3 import __version__, images
+from cxr_keras3 import images
 from cxr_keras3.base.concurrency import map_ahead
+from cxr_keras3.base.version import __version__
 from cxr_keras3.run.calibration import NORMAL
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
 from cxr_keras3.serving import batches, runtimes

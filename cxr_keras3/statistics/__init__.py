@@ -1,1 +1,1 @@
-"""Classification metrics with intervals from a bootstrap over groups."""
+"""Metrics with intervals from a bootstrap over groups."""

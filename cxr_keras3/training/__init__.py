@@ -1,1 +1,1 @@
-"""Training, from a built dataset to a run folder."""
+"""Training: from a built dataset to a run folder that can serve."""

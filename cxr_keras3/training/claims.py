@@ -4,7 +4,8 @@ import datetime as dt
 from pathlib import Path
 
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.folder import RUNS, is_complete, require_unfinished
+from cxr_keras3.run.filling import is_complete, require_unfinished
+from cxr_keras3.run.folder import RUNS
 from cxr_keras3.training.config import TrainingConfig
 from tfds_cxr import database
 

@@ -13,8 +13,9 @@ from cxr_keras3.backend import devices
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import augment_on_device, backbones, classifier
-from cxr_keras3.run import folder
-from cxr_keras3.run.folder import MANIFEST, Run, require_unfinished
+from cxr_keras3.run import filling
+from cxr_keras3.run.filling import require_unfinished
+from cxr_keras3.run.folder import MANIFEST, Run
 from cxr_keras3.training import data, features, history, saving
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.loop import Stage, fit_stage
@@ -64,10 +65,10 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
 
 
 def claimed(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> AbstractContextManager[None]:
-    """Holds a run folder from the first step of training to the end of its evaluation; see `run.folder.claimed`."""
+    """Holds a run folder from the first step of training to the end of its evaluation; see `run.filling.claimed`."""
     if not devices.is_chief():
         return nullcontext()
-    return folder.claimed(
+    return filling.claimed(
         run_dir,
         dataclasses.asdict(config)
         | {

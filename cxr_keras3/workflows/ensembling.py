@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_keras3.model import classifier
-from cxr_keras3.run.folder import MANIFEST, Run, claimed
+from cxr_keras3.run.filling import claimed
+from cxr_keras3.run.folder import MANIFEST, Run
 from cxr_keras3.run.manifest import MEMBERS
 from cxr_keras3.training import data, saving
 from cxr_keras3.workflows.training import finish

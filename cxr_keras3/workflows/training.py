@@ -9,7 +9,8 @@ import keras
 from cxr_keras3.backend import devices
 from cxr_keras3.base import progress
 from cxr_keras3.evaluation import describe, evaluate
-from cxr_keras3.run.folder import EVALUATION, MANIFEST, REPORT, Run, is_complete
+from cxr_keras3.run.filling import is_complete
+from cxr_keras3.run.folder import EVALUATION, MANIFEST, REPORT, Run
 from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.training import data, finishing, history, stages
 from cxr_keras3.training.config import TrainingConfig

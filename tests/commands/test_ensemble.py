@@ -11,7 +11,8 @@ import pytest
 from cxr_keras3 import ensemble, serving
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import classifier
-from cxr_keras3.run.folder import MANIFEST, MODEL, MODEL_CARD, Run, is_complete
+from cxr_keras3.run.filling import is_complete
+from cxr_keras3.run.folder import MANIFEST, MODEL, MODEL_CARD, Run
 
 BACKBONE, IMAGE_SIZE = "mobilenet_025", 64
 

@@ -10,7 +10,7 @@ from PIL import Image
 from cxr_keras3.evaluation.audit import cues, interventions, regions
 from cxr_keras3.evaluation.audit.auditing import margin
 from cxr_keras3.evaluation.audit.verdict import judge
-from cxr_keras3.run.metrics import (
+from cxr_keras3.run.audit import (
     Activation,
     Audit,
     AuditFigures,

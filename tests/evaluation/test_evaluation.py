@@ -20,7 +20,8 @@ from cxr_keras3.evaluation import abstention, comparison, external, measures
 from cxr_keras3.evaluation.triage import PREVALENCES, triage
 from cxr_keras3.report import plots
 from cxr_keras3.run import calibration
-from cxr_keras3.run.folder import EVALUATION, GATE, MANIFEST, MODEL_CARD, PREDICTIONS, REPORT, Run, is_complete
+from cxr_keras3.run.filling import is_complete
+from cxr_keras3.run.folder import EVALUATION, GATE, MANIFEST, MODEL_CARD, PREDICTIONS, REPORT, Run
 from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.statistics import metrics
 from cxr_keras3.statistics.figures import Figure

@@ -5,7 +5,7 @@ import pytest
 
 from cxr_keras3.evaluation import mistakes
 from cxr_keras3.evaluation.audit import floors, sources
-from cxr_keras3.run.metrics import LeftOut
+from cxr_keras3.run.audit import LeftOut
 from tfds_cxr.labels import LABELS
 
 COUNT = 60  # of each class

@@ -10,7 +10,8 @@ import pytest
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import classifier
-from cxr_keras3.run.folder import LOCK, Run, claimed
+from cxr_keras3.run.filling import claimed
+from cxr_keras3.run.folder import LOCK, Run
 from cxr_keras3.training import checkpoint, data, features, loop, stages
 from tests.conftest import TINY
 

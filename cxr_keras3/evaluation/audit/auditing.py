@@ -6,7 +6,7 @@ import numpy as np
 
 from cxr_keras3.evaluation.audit import cues, regions, sources
 from cxr_keras3.evaluation.audit.verdict import judge
-from cxr_keras3.run.metrics import Audit, AuditFigures, Margin, SourceTests
+from cxr_keras3.run.audit import Audit, AuditFigures, Margin, SourceTests
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.statistics.bootstrap import mean
 from cxr_keras3.statistics.metrics import softmax

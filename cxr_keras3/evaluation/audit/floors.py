@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from cxr_keras3.base import progress
 from cxr_keras3.base.choices import Region
 from cxr_keras3.images.region import restrict
-from cxr_keras3.run.metrics import Floor
+from cxr_keras3.run.audit import Floor
 from cxr_keras3.statistics.bootstrap import Bootstrap
 from cxr_keras3.statistics.metrics import accuracy, balanced_accuracy
 from tfds_cxr.reading import read

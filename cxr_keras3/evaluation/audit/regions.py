@@ -6,7 +6,7 @@ from PIL import Image
 from cxr_keras3.evaluation.audit import interventions
 from cxr_keras3.evaluation.audit.cues import Predict
 from cxr_keras3.evaluation.audit.interventions import SIDE
-from cxr_keras3.run.metrics import Activation, RegionTests
+from cxr_keras3.run.audit import Activation, RegionTests
 from cxr_keras3.statistics.bootstrap import Bootstrap, Statistic, mean
 from cxr_keras3.statistics.metrics import mean_recall
 

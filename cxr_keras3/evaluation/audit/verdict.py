@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from cxr_keras3.report.texts import CUES
-from cxr_keras3.run.metrics import (
+from cxr_keras3.run.audit import (
     Activation,
     Audit,
     AuditFigures,

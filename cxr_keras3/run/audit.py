@@ -1,0 +1,216 @@
+"""What the shortcut audit found: the part `audit` of `metrics.json`, and the floors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cxr_keras3.statistics.figures import UNDEFINED, Figure
+
+Verdict = Literal["PASS", "WARN", "FAIL"]
+Level = Literal["WARN", "FAIL"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Floor(Figure):
+    """Accuracy of a predictor that sees no lung, or none closely.
+
+    Attributes:
+        balanced_accuracy: Its balanced accuracy.
+    """
+
+    balanced_accuracy: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margin(Figure):
+    """The model's accuracy less that of the best floor.
+
+    Attributes:
+        floor: Which one.
+    """
+
+    floor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionTests:
+    """Balanced accuracy with parts of the image taken away, on images with lung masks.
+
+    Attributes:
+        images: Number of images used; 0 where fewer than two classes have masks enough, and no figure then.
+        without_mask: Number of images left out.
+        classes: Numbers of the classes that count.
+        chance: Balanced accuracy of a constant answer.
+        balanced_accuracy: Change ("unchanged", "lungs_only", …) to the figure.
+        drop: Change to what it costs.
+        background_share: Share of what the model has above chance that is left without the lungs.
+    """
+
+    images: int
+    without_mask: int
+    classes: tuple[int, ...]
+    chance: float | None = None
+    balanced_accuracy: Mapping[str, Figure] = field(default_factory=dict)
+    drop: Mapping[str, Figure] = field(default_factory=dict)
+    background_share: Figure = UNDEFINED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """Where the class activation lies.
+
+    Attributes:
+        images: Number of images with lung masks.
+        map_cells: Height and width of a map.
+        share: Share of the positive activation of the predicted class that lies in the lungs.
+        area: Share of the picture that the lungs are.
+        excess: The former less the latter.
+    """
+
+    images: int
+    map_cells: tuple[int, int]
+    share: Figure
+    area: Figure
+    excess: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetAccuracy:
+    """Accuracy on a part of the images.
+
+    Attributes:
+        images: Their number.
+        classes: Class to number of images, where there are any.
+        accuracy: The figure.
+    """
+
+    images: int
+    classes: Mapping[str, int]
+    accuracy: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Two classes told apart within one source.
+
+    Attributes:
+        source: The source.
+        classes: The two.
+        images: Number of images.
+        auroc: Of the second against the first.
+        balanced_accuracy: The figure.
+    """
+
+    source: str
+    classes: tuple[str, str]
+    images: int
+    auroc: Figure
+    balanced_accuracy: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(Figure):
+    """Balanced accuracy of a linear probe that reads the source from the features, within one class.
+
+    Attributes:
+        sources: Those told apart.
+        images: Number of images.
+        chance: What guessing gets.
+    """
+
+    sources: tuple[str, ...]
+    images: int
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """Recall of a class on a source that a new linear layer has not seen, and if it has.
+
+    Attributes:
+        class_name: The class.
+        source: The source left out.
+        images: Number of images.
+        recall_seen: With the source among what it was fitted on.
+        recall_unseen: Without.
+        drop: The former less the latter.
+    """
+
+    class_name: str
+    source: str
+    images: int
+    recall_seen: Figure
+    recall_unseen: Figure
+    drop: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceTests:
+    """Does the model see the disease, or the collection that an image comes from?
+
+    Attributes:
+        by_source: Source to accuracy.
+        by_age_group: "children" and "adults" to accuracy.
+        exclusive_classes: Classes that share no source with any other.
+        fair_contrasts: Two classes of one source.
+        probe: Class to the probe of the source; none for the validation split, on which probes are fitted.
+        left_out: Rows of the test of unseen sources; none likewise.
+    """
+
+    by_source: Mapping[str, SubsetAccuracy]
+    by_age_group: Mapping[str, SubsetAccuracy]
+    exclusive_classes: tuple[str, ...]
+    fair_contrasts: tuple[Contrast, ...]
+    probe: Mapping[str, Probe]
+    left_out: tuple[LeftOut, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditFigures:
+    """What the shortcut audit measured.
+
+    Attributes:
+        images: Number of images that the model was asked about.
+        margin: The model against the best floor.
+        cues: Cue to the share of answers lost where it comes from another class, see ADR 12.
+        regions: Parts of the image taken away.
+        activation: Where the class activation lies.
+        sources: Figures within and across sources.
+    """
+
+    images: int
+    margin: Margin
+    cues: Mapping[str, Figure]
+    regions: RegionTests
+    activation: Activation
+    sources: SourceTests
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reason:
+    """Why a verdict is not PASS.
+
+    Attributes:
+        level: How bad it is.
+        rule: Which rule of ADR 11.
+        text: In words, with the figures.
+    """
+
+    level: Level
+    rule: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit(AuditFigures):
+    """The shortcut audit.
+
+    Attributes:
+        verdict: By the rules of ADR 11.
+        reasons: The worst first.
+        shortcut: The cue that right answers depend on most; None where they depend on none.
+    """
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    shortcut: str | None
