@@ -144,6 +144,17 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def checks(session: nox.Session) -> None:
+    """Check what takes long to be shown right, and say what held and what fell: nox -s checks -- gate RUN."""
+    if not session.posargs:
+        names = sorted(path.stem for path in Path("checks").glob("*.py"))
+        session.error(f"name a check: nox -s checks -- NAME …, one of {', '.join(names)}")
+    _install(session, "dev")
+    name, *arguments = session.posargs
+    _run(session, f"python -m checks.{name}", *arguments)
+
+
+@nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
     """Measure speed against named baselines in one run: nox -s benchmarks -- building FOLDER."""
     _install(session, "dev", "benchmarks")

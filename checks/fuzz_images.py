@@ -54,8 +54,12 @@ def main() -> int:
         print(f"{kind:20} " + " ".join(f"{counts[name]:8}" for name in ("film", "refused", "damaged", "DEFECT")))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(f"slowest {slowest[0]:.2f} s ({slowest[1]}, seed {slowest[2]}); peak memory {peak} MiB")
-    print("\n".join(defects))
-    return 1 if defects else 0
+    if defects:
+        print("\n".join(defects))
+        print(f"fell: {len(defects)} of {arguments.inputs} files became neither a film nor an ImageError")
+        return 1
+    print(f"held: each of {arguments.inputs} files became a film or an ImageError")
+    return 0
 
 
 if __name__ == "__main__":

@@ -82,8 +82,11 @@ def main() -> None:
         expected = {"stored": len(with_films), "others": others}
         blows = {"kills": options.kills, "restarts": options.restarts, "seed": options.seed}
         wrong = disturbed(folder / "disturbed", studies, run_dir, with_films=with_films, expected=expected, blows=blows)
-        print("\n".join(wrong) or f"{len(with_films)} chest studies: each one report and one capture")
         print(undisturbed(folder / "undisturbed", studies, run_dir, expected))
+    for each in wrong:
+        print(f"fell: {each}")
+    if not wrong:
+        print(f"held: {len(with_films)} chest studies with one report and one capture each, originals as they were")
     sys.exit(1 if wrong else 0)
 
 

@@ -144,7 +144,7 @@ def check_command(words: list[str], place: str) -> None:
             check_tool(tool, rest)
         case ["python", "-m", "pytest", *rest]:
             assert all((ROOT / name).exists() for name in rest if name.endswith(".py")), place
-        case ["python", "-m", module, *_] if module.startswith(("benchmarks.", "tools.")):
+        case ["python", "-m", module, *_] if module.startswith(("benchmarks.", "checks.", "tools.")):
             assert (ROOT / (module.replace(".", "/") + ".py")).exists(), place
         case ["python", "-m", module, *rest]:
             assert module in commands.names(), f"{place}: {module} is no command"
@@ -185,7 +185,7 @@ def test_commands_named_in_a_sentence_exist(page: Path) -> None:
         flags = [word for word in words if word.startswith("--")]
         if module in commands.names():
             assert set(flags) <= set(commands.parser_of(module)._option_string_actions), f"{page}: {named}"
-        elif module.startswith(("benchmarks.", "tools.")):
+        elif module.startswith(("benchmarks.", "checks.", "tools.")):
             source = (ROOT / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8")
             assert all(f'"{flag}"' in source for flag in flags), f"{page}: {named}"
         else:

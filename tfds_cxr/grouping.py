@@ -95,7 +95,11 @@ def pairs_with_equal_keys(keys: Iterable[Hashable]) -> npt.NDArray[np.int64]:
 
 
 def connect(count: int, pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.int32]:
-    """Returns a component number for each of `count` items joined by `pairs`, shape (pairs, 2)."""
+    """Returns a component number for each of `count` items joined by `pairs`, shape (pairs, 2).
+
+    >>> connect(4, np.array([[0, 2], [2, 3]])).tolist()
+    [0, 1, 0, 0]
+    """
     ones = np.ones(len(pairs), np.int8)
     graph = coo_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(count, count))
     _, component = connected_components(graph, directed=False)

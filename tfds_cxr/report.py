@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.out.is_dir():
         raise UserError(f"OUT must be a file, {options.out} is a folder; add a name such as dataset.html")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # else TensorFlow greets with a page of notices
-    from tfds_cxr import reading, survey  # noqa: PLC0415 -- --help answers without it
+    from tfds_cxr import reading, survey
 
     builder = reading.find(options.data_dir)
     facts = survey.facts(builder)

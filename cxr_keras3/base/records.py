@@ -4,6 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 
@@ -25,9 +28,6 @@ def read(path: Path, kind: type[Record], *, version: int, remedy: str) -> Record
     Raises:
         UserError: Where the file cannot be read, is no JSON, or holds something else.
     """
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 -- takes tenths of a second that --help saves
-    from pydantic_core import from_json  # noqa: PLC0415
-
     try:
         content = path.read_bytes()
         found = from_json(content)

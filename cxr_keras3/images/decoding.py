@@ -69,6 +69,10 @@ def decode(source: bytes | str | os.PathLike[str]) -> Film:
         ImageError: Whatever keeps the file from becoming a film; no other exception comes from a
             file's content.
         NotAChestFilmError: A DICOM header that says it is not a frontal chest radiograph.
+
+    >>> film = decode(encode_png(np.zeros((480, 400), np.uint8)))
+    >>> film.pixels.shape, film.original_mode, canonical(film.pixels).shape
+    ((480, 400), 'L', (299, 299, 1))
     """
     data = source if isinstance(source, bytes) else _read(Path(source))
     if len(data) > MAX_FILE_BYTES:

@@ -103,6 +103,12 @@ def fit(
         class_names: In the order of the logits; "Normal" is one of them.
         sensitivity: Share of abnormal images to flag, above 0 and below 1.
         temperature: Kept where given, else fitted too.
+
+    >>> logits = np.array([[3.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 3.0]])
+    >>> fitted = fit(logits, np.array([0, 0, 1, 1]), class_names=("COVID", "Normal"))
+    >>> scores = fitted.abnormal_score(fitted.probabilities(np.array([[1.0, 0.0], [0.0, 9.0]])))
+    >>> fitted.flag(scores).tolist()
+    [True, True]
     """
     labels = np.asarray(labels)
     if not 0.0 < sensitivity < 1.0:

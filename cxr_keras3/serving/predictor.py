@@ -43,7 +43,7 @@ class Predictor:
     Attributes:
         run: The run.
         notices: What holds for every answer, such as that the run is not calibrated; also in their warnings.
-        description: What computes, in words.
+        description: Runtime and device, in words.
     """
 
     def __init__(self, run: Run, *, runtime: str | None = None) -> None:
@@ -171,6 +171,13 @@ def load(run: Run | str | os.PathLike[str] | None = None, *, runtime: str | None
 
     Raises:
         UserError: Where the folder is not a finished run, or the runtime cannot serve it.
+
+    >>> from tfds_cxr import phantom
+    >>> predictor = load()
+    >>> drawn, _ = phantom.draw("COVID", seed=7, index=0)
+    >>> (prediction,) = predictor.predict([drawn])  # paths and the bytes of files are taken as well
+    >>> prediction.accepted, sorted(prediction.probabilities)
+    (True, ['COVID', 'Lung_Opacity', 'Normal', 'Viral Pneumonia'])
     """
     opened = run if isinstance(run, Run) else Run.open(None if run is None else Path(run))
     return Predictor(opened, runtime=runtime)

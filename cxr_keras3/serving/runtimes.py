@@ -30,7 +30,7 @@ class Runtime(Protocol):
     """Runs the serving graph. Safe to use from several threads.
 
     Attributes:
-        description: What computes, in words, for logs.
+        description: Runtime and device, in words, for logs.
     """
 
     description: str
@@ -135,7 +135,7 @@ class FunctionRuntime:
 
         Args:
             compute: Takes uint8 (B, 299, 299, 1); gives arrays or tensors by the names that graphs use.
-            description: What computes, in words.
+            description: Runtime and device, in words.
         """
         self.description = description
         self._compute = compute

@@ -6,7 +6,7 @@ that two films of one patient are independent (Efron & Tibshirani, "An Introduct
 >>> import numpy as np
 >>> right = np.array([True, True, False, True, True, True, False, True])
 >>> share(right, groups=np.arange(8)).text(2)
-'0.75 (0.38 to 1.00)'
+'0.75 (0.50 to 1.00)'
 """
 
 from collections.abc import Callable, Iterator

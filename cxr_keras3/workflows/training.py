@@ -29,6 +29,7 @@ def train(
         manual_dir: Folder with a copy of the database; None for a built dataset, or Kaggle.
         cache_dir: Keeps features of frozen layers for later runs.
     """
+    place = run_dirs[0] if len(run_dirs) == 1 else run_dirs[0].parent
     builder = data.prepare(data_dir=data_dir, manual_dir=manual_dir)
     try:
         found = [
@@ -36,10 +37,10 @@ def train(
             for number, folder in enumerate(run_dirs)
         ]
     except KeyboardInterrupt:
-        progress.say("stopped; the same command with the same --run-dir goes on after the last finished epoch")
+        progress.say(f"stopped; the same command with --run-dir {place} goes on after the last finished epoch")
         raise
     if len(run_dirs) > 1 and devices.is_chief():
-        progress.say(history.write_spread(run_dirs[0].parent, [metrics for metrics in found if metrics]))
+        progress.say(history.write_spread(place, [metrics for metrics in found if metrics]))
 
 
 def _train_one(config: TrainingConfig, builder: Builder, run_dir: Path, *, cache_dir: Path) -> Metrics | None:

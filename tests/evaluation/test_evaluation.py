@@ -93,7 +93,7 @@ def test_a_comparison_turns_its_sign_when_turned_round() -> None:
         one, other = forth.difference.headlines()[name], back.difference.headlines()[name]
         assert one.value == pytest.approx(-other.value)
         assert (one.low, one.high) == pytest.approx((-other.high, -other.low))
-        assert one.value == pytest.approx(forth.second[name].value - forth.first[name].value)
+        assert one.value == pytest.approx(forth.second.headlines()[name].value - forth.first.headlines()[name].value)
     assert forth.difference.accuracy.low > 0.0
     only = forth.mcnemar.only_first_right, forth.mcnemar.only_second_right
     assert only == (0, back.mcnemar.only_first_right)
@@ -199,7 +199,7 @@ def test_the_model_card_has_the_header_that_hubs_read(run_dir: Path, results: Me
     assert card["library_name"] == "keras"
     (entry,) = card["model-index"]
     found = {row["type"]: row["value"] for row in entry["results"][0]["metrics"]}
-    assert found.accuracy == pytest.approx(results.accuracy.value, abs=1e-4)
+    assert found["accuracy"] == pytest.approx(results.accuracy.value, abs=1e-4)
     assert "Not a medical device" in text
     assert "synthetic" in text
 

@@ -35,6 +35,12 @@ def draw(label: str, *, seed: int, index: int, shortcut: str | None = None) -> t
 
     Raises:
         UserError: If an argument is not as described.
+
+    >>> image, mask = draw("Normal", seed=1, index=0)
+    >>> image.shape, mask.shape, image.dtype.name
+    ((299, 299), (256, 256), 'uint8')
+    >>> bool((image == draw("Normal", seed=1, index=0)[0]).all())  # a phantom is decided by its arguments
+    True
     """
     _require_one_of("label", label, LABELS)
     _require_one_of("shortcut", shortcut, (None, *SHORTCUTS))
