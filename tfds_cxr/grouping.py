@@ -21,6 +21,9 @@ FREQUENCIES = 12
 NEAR_DUPLICATE_SIMILARITY = 0.955
 """Fingerprints at least this similar are taken to show the same film."""
 
+NO_FINGERPRINT = np.zeros(FREQUENCIES**2, dtype=np.float32)
+"""The fingerprint of nothing, which resembles nothing."""
+
 _BLOCK = 2048
 """Rows compared at once: a block of similarities takes 2048 x 2048 x 4 bytes, 17 MB."""
 

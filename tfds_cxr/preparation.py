@@ -7,6 +7,7 @@ file on the data disk rather than in memory, or being decoded twice. (For machin
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -27,7 +28,6 @@ Span = tuple[int, int]
 
 MASK_SIZE = 256
 NO_MASK = np.zeros((MASK_SIZE, MASK_SIZE), dtype=np.uint8)
-NO_FINGERPRINT = np.zeros(grouping.FREQUENCIES**2, dtype=np.float32)  # resembles nothing
 SYNTHETIC_URL = "synthetic:"
 _LOOK_AHEAD = 64  # files decoded before the one being written: enough to keep the cores busy, 20 MB at most
 
@@ -49,8 +49,7 @@ class Record:
         file: Where it came from.
         original_mode: Colour mode of the file, such as "L" or "RGB".
         claimed_source: Collection that the metadata claims, in short.
-        source: Collection it comes from by evidence; "unknown" where there is none.
-        patient_id: The person's name within `source`; empty where unknown.
+        origin: Person, age, sex, view and recovered source, as far as they are known.
         group_id: Equal for images of one patient and for near-duplicates.
         split: Where its group goes.
     """
@@ -58,8 +57,7 @@ class Record:
     file: DatabaseFile
     original_mode: str
     claimed_source: str
-    source: str
-    patient_id: str
+    origin: provenance.Provenance
     group_id: str
     split: str
 
@@ -76,8 +74,11 @@ class Record:
                 "filename": self.file.filename,
                 "claimed_source": self.claimed_source,
                 "claimed_url": self.file.url,
-                "source": self.source,
-                "patient_id": self.patient_id,
+                "source": self.origin.source,
+                "patient_id": self.origin.patient_id,
+                "age": math.nan if self.origin.age is None else self.origin.age,
+                "sex": self.origin.sex,
+                "view": self.origin.view,
                 "group_id": self.group_id,
                 "original_mode": self.original_mode,
             },
@@ -168,7 +169,7 @@ def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | image
     pixels = images.canonical(film.pixels)
     sha256 = hashlib.sha256(pixels.tobytes()).hexdigest()
     # Phantoms are independent by construction, and all drawn from one anatomy: they only look like copies.
-    fingerprint = NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
+    fingerprint = grouping.NO_FINGERPRINT if is_synthetic(file) else grouping.fingerprint(pixels[..., 0])
     facts = ImageFacts(film.original_mode, sha256, fingerprint)
     image_png = png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
     return image_png, None if mask is None else images.encode_png(mask), facts
@@ -207,8 +208,7 @@ def _records(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts]) -> list
             file=file,
             original_mode=fact.original_mode,
             claimed_source=provenance.short_source(file.url),
-            source=origin.source,
-            patient_id=origin.patient_id,
+            origin=origin,
             group_id=assignment.group_id,
             split=assignment.split,
         )

@@ -1,14 +1,14 @@
 """What is known of each published file: where it truly comes from, whose it is, its group and split.
 
 The URL column of the database's own metadata does not fit its file numbers, so the table in
-`provenance.csv.gz` gives the source that the images themselves show, beside the one that is claimed.
+`provenance.csv.xz` gives the source that the images themselves show, beside the one that is claimed.
 `tools/make_provenance.py` makes it; README.md says how sure each column is.
 """
 
 import csv
 import functools
-import gzip
 import io
+import lzma
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -16,14 +16,18 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from types import MappingProxyType
 
-TABLE = "provenance.csv.gz"
+TABLE = "provenance.csv.xz"
 
 UNKNOWN = "unknown"
 """Source of the files whose origin nothing shows; it is not guessed."""
 
-EVIDENCE = ("pixels", "block", "metadata", "none")
-"""How a source was recovered, the surest first: the same picture was found in the source; the file lies
-in a run of numbers or names that belongs to it; only the database's own description says so; not at all."""
+EVIDENCE = ("pixels", "order", "block", "none")
+"""How a source was recovered, the surest first: the same picture was found in the source; the file's number is the
+place of a film among the sorted names of the source; the file lies in a run of numbers or names that belongs to it;
+not at all."""
+
+PATIENT_EVIDENCE = ("pixels", "order", "lettering", "none")
+"""How a person was recovered: as in `EVIDENCE`; "lettering" in the pictures makes them panels of one patient's figure."""
 
 _SOURCE_OF_URL = {
     "bimcv.cipf.es": "bimcv",
@@ -48,20 +52,33 @@ class Provenance:
         claimed_source: Source that the database's metadata gives by its URL column.
         source: Source recovered from evidence, or "unknown".
         evidence: How `source` was recovered, one of `EVIDENCE`.
-        patient_id: The person's name within `source`, empty where unknown.
-        group: Files of one person, and copies of one film, share it: `kermany:person23`, `COVID-129`.
+        patient_id: The person, with the collection that names them: `nih:1248`, `kermany:person7`; empty where unknown.
+        patient_evidence: How `patient_id` and what follows were recovered, one of `PATIENT_EVIDENCE`.
+        age: In years at the time of the film; None where unknown.
+        sex: "F" or "M", empty where unknown.
+        view: "AP" (mostly lying or sitting in bed) or "PA" (standing), empty where unknown.
+        rsna_id: The film's name in the RSNA Pneumonia Detection Challenge, empty where it is not from there.
+        nih_file: The film's name in NIH ChestX-ray14, empty where it is not from there or not known.
+        group: Files of one person, copies of one film and runs of neighbours in BIMCV's block share it:
+            `kermany:person23`, `COVID-129`.
         split: "train", "validation" or "test"; the same for all files of a group.
 
     A file that is not published has the source "unknown" and empty `group` and `split`.
     """
 
     image_id: str
-    claimed_source: str
-    source: str
-    evidence: str
-    patient_id: str
-    group: str
-    split: str
+    claimed_source: str = UNKNOWN
+    source: str = UNKNOWN
+    evidence: str = "none"
+    patient_id: str = ""
+    patient_evidence: str = "none"
+    age: int | None = None
+    sex: str = ""
+    view: str = ""
+    rsna_id: str = ""
+    nih_file: str = ""
+    group: str = ""
+    split: str = ""
 
 
 COLUMNS = tuple(field.name for field in fields(Provenance))
@@ -71,11 +88,13 @@ COLUMNS = tuple(field.name for field in fields(Provenance))
 def load() -> Mapping[str, Provenance]:
     """Returns the whole table by `image_id`: 21,165 files, ordered by class and number."""
     packed = resources.files("tfds_cxr").joinpath(TABLE).read_bytes()
-    rows = csv.reader(io.StringIO(gzip.decompress(packed).decode("ascii")))
+    rows = csv.reader(io.StringIO(lzma.decompress(packed).decode("ascii")))
     header = tuple(next(rows))
     if header != COLUMNS:
         raise ValueError(f"{TABLE} must have the columns {COLUMNS}, got {header}; make it anew")
-    return MappingProxyType({row[0]: Provenance(*row) for row in rows})
+    age = COLUMNS.index("age")
+    entries = (Provenance(*row[:age], int(row[age]) if row[age] else None, *row[age + 1 :]) for row in rows)  # type: ignore[arg-type]  # columns in the order of the fields
+    return MappingProxyType({entry.image_id: entry for entry in entries})
 
 
 def lookup(label: str, image_id: str) -> Provenance:
@@ -89,7 +108,7 @@ def lookup(label: str, image_id: str) -> Provenance:
         label: Class of the file, one of `LABELS`.
         image_id: File name without its ending.
     """
-    nothing = Provenance(image_id, UNKNOWN, UNKNOWN, "none", "", "", "")
+    nothing = Provenance(image_id)
     match = _PUBLISHED_NAME.fullmatch(image_id.strip())
     if match is None or _plain(match["label"]) != _plain(label):
         return nothing

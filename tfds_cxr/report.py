@@ -20,9 +20,9 @@ from scipy.ndimage import binary_erosion
 
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
+from tfds_cxr import tables
 from tfds_cxr.database import natural_key
 from tfds_cxr.labels import LABELS, PUBLISHED_COUNTS
-from tfds_cxr.provenance import UNKNOWN
 
 if TYPE_CHECKING:
     from tfds_cxr.survey import Facts, Key, Picture
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 SAMPLES_PER_CLASS = 6
-GROUPS_OF_A_KIND = 6  # shown of those with a known person, and of those without
+GROUPS_OF_A_KIND = 6  # shown of those with a known patient, and of those without
 SHOWN_OF_GROUP = 6
 OUTLINE_COLOUR = (255, 176, 0)
-BINS = 32  # of the distributions
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -54,8 +53,8 @@ def main(arguments: Sequence[str]) -> int:
     builder = reading.find(options.data_dir)
     facts = survey.facts(builder)
     samples = choose_samples(facts)
-    persons, copies = (choose_groups(facts, person_known=known) for known in (True, False))
-    chosen = {fact.key for group in (*samples.values(), *persons, *copies) for fact in group[:SHOWN_OF_GROUP]}
+    same_patient, copies = (choose_groups(facts, patient_known=known) for known in (True, False))
+    chosen = {fact.key for group in (*samples.values(), *same_patient, *copies) for fact in group[:SHOWN_OF_GROUP]}
     page = render(
         description={
             "version": str(builder.version),
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         },
         facts=facts,
         samples=samples,
-        persons=persons,
+        same_patient=same_patient,
         copies=copies,
         pictures=survey.pictures(builder, chosen),
     )
@@ -80,7 +79,7 @@ def render(
     description: Mapping[str, Any],
     facts: Sequence["Facts"],
     samples: Mapping[str, Sequence["Facts"]],
-    persons: Sequence[Sequence["Facts"]],
+    same_patient: Sequence[Sequence["Facts"]],
     copies: Sequence[Sequence["Facts"]],
     pictures: Mapping["Key", "Picture"],
 ) -> str:
@@ -90,8 +89,8 @@ def render(
         description: Version, file format and size of the dataset, and the metadata of its build.
         facts: Of every image.
         samples: Images to show, by class.
-        persons: Groups to show that hold images of a known person.
-        copies: Groups to show in which no person is known.
+        same_patient: Groups to show that hold images of a known patient.
+        copies: Groups to show in which no patient is known.
         pictures: At least those that are shown.
     """
     template = jinja2.Environment(
@@ -106,16 +105,18 @@ def render(
         about=description,
         images=len(facts),
         published=PUBLISHED_COUNTS,
-        classes=by_class(facts),
-        sources=by_source(facts),
+        classes=tables.by_class(facts),
+        sources=tables.by_source(facts),
+        patients=tables.by_patient(facts),
         splits=list(description["counts"]),
-        source_oracle=source_oracle(facts),
-        claims=_claims(facts),
-        persons_known=len({(fact.source, fact.patient_id) for fact in facts if fact.patient_id}),
+        source_oracle=tables.oracle(facts, "source"),
+        view_oracle=tables.oracle([fact for fact in facts if fact.view], "view"),
+        claims=tables.claims(facts),
+        patients_known=len({fact.patient_id for fact in facts} - {""}),
         groups_by_size=sorted(sizes.items()),
-        groups_in_several_splits=_groups_in_several_splits(facts),
+        groups_in_several_splits=tables.groups_in_several_splits(facts),
         samples=samples,
-        persons=persons,
+        same_patient=same_patient,
         copies=copies,
         shown_of_group=SHOWN_OF_GROUP,
         plain={key: _data_uri(picture.pixels) for key, picture in pictures.items()},
@@ -139,19 +140,19 @@ def _draw(fact: "Facts") -> tuple[bool, bytes]:
     return not fact.has_mask, hashlib.sha256(fact.image_id.encode()).digest()
 
 
-def choose_groups(facts: Sequence["Facts"], *, person_known: bool) -> list[list["Facts"]]:
+def choose_groups(facts: Sequence["Facts"], *, patient_known: bool) -> list[list["Facts"]]:
     """The largest groups of several images, of each class in turn.
 
     Args:
         facts: Of every image.
-        person_known: Whether to take the groups with a known person, or those without.
+        patient_known: Whether to take the groups with a known patient, or those without.
     """
     groups = defaultdict(list)
     for fact in sorted(facts, key=lambda fact: (LABELS.index(fact.label), natural_key(fact.image_id))):
         groups[fact.group_id].append(fact)
     of_label = defaultdict(list)
     for group in sorted(groups.values(), key=lambda group: (-len(group), group[0].group_id)):
-        if len(group) > 1 and any(fact.patient_id for fact in group) == person_known:
+        if len(group) > 1 and any(fact.patient_id for fact in group) == patient_known:
             of_label[group[0].label].append(group)
     return _in_turn(of_label.values())[:GROUPS_OF_A_KIND]
 
@@ -161,73 +162,6 @@ def _in_turn(lists: Iterable[Sequence[Item]]) -> list[Item]:
     longest_first = sorted(lists, key=len, reverse=True)
     turns = range(len(longest_first[0])) if longest_first else ()
     return [items[turn] for turn in turns for items in longest_first if turn < len(items)]
-
-
-def by_class(facts: Sequence["Facts"]) -> dict[str, dict[str, Any]]:
-    """Counts, brightness and size of each class's images; a class without images is left out."""
-    rows = {}
-    largest = max(fact.kilobytes for fact in facts)
-    for label in LABELS:
-        of_class = [fact for fact in facts if fact.label == label]
-        if of_class:
-            rows[label] = {
-                "images": len(of_class),
-                "with_mask": sum(fact.has_mask for fact in of_class),
-                "modes": Counter(fact.original_mode for fact in of_class).most_common(),
-                "groups": len({fact.group_id for fact in of_class}),
-                "persons": len({(fact.source, fact.patient_id) for fact in of_class if fact.patient_id}),
-                "brightness": _distribution([fact.brightness for fact in of_class], top=256),
-                "kilobytes": _distribution([fact.kilobytes for fact in of_class], top=largest),
-            }
-    return rows
-
-
-def _distribution(values: Sequence[float], *, top: float) -> dict[str, Any]:
-    """Quartiles, and the share of the values in each of `BINS` equal steps from 0 to `top`."""
-    histogram, _ = np.histogram(values, bins=BINS, range=(0, top))
-    return {
-        "quartiles": np.percentile(values, (25, 50, 75)).tolist(),
-        "histogram": (histogram / len(values)).tolist(),
-        "top": top,
-    }
-
-
-def by_source(facts: Sequence["Facts"]) -> list[dict[str, Any]]:
-    """Images of each class, source and split: a row for each class and source, the largest first."""
-    counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for fact in facts:
-        counts[fact.label, fact.source][fact.split] += 1
-    ordered = sorted(counts.items(), key=lambda item: (LABELS.index(item[0][0]), -item[1].total(), item[0]))
-    return [
-        {"label": label, "source": source, "splits": splits, "images": splits.total()}
-        for (label, source), splits in ordered
-    ]
-
-
-def source_oracle(facts: Sequence["Facts"]) -> dict[str, float]:
-    """Accuracies of naming the largest class: of all images, and of the images of each source.
-
-    The second is what one attains who recognises an image's source and knows nothing of disease.
-    """
-    labels_of_source: dict[str, Counter[str]] = defaultdict(Counter)
-    for fact in facts:
-        labels_of_source[fact.source][fact.label] += 1
-    largest_class = max(Counter(fact.label for fact in facts).values())
-    largest_of_sources = sum(max(labels.values()) for labels in labels_of_source.values())
-    return {"largest_class": largest_class / len(facts), "by_source": largest_of_sources / len(facts)}
-
-
-def _claims(facts: Sequence["Facts"]) -> tuple[int, int]:
-    """How many images the metadata's URL names the recovered source of, and how many have one."""
-    known = [fact for fact in facts if fact.source != UNKNOWN]
-    return sum(fact.claimed_source == fact.source for fact in known), len(known)
-
-
-def _groups_in_several_splits(facts: Sequence["Facts"]) -> int:
-    splits = defaultdict(set)
-    for fact in facts:
-        splits[fact.group_id].add(fact.split)
-    return sum(len(of_group) > 1 for of_group in splits.values())
 
 
 def _outlined(picture: "Picture") -> np.ndarray:

@@ -23,7 +23,7 @@ def summarise(records: Sequence[Record], *, missing: Sequence[str]) -> dict[str,
     """
     files = [record.file for record in records]
     counts = {split: Counter(r.file.label for r in records if r.split == split) for split in splits.SPLITS}
-    sources = {label: Counter(r.source for r in records if r.file.label == label) for label in PUBLISHED_COUNTS}
+    sources = {label: Counter(r.origin.source for r in records if r.file.label == label) for label in PUBLISHED_COUNTS}
     groups = Counter(record.group_id for record in records)
     return {
         "listing_fingerprint": database.listing_fingerprint(files),
@@ -33,6 +33,8 @@ def summarise(records: Sequence[Record], *, missing: Sequence[str]) -> dict[str,
         "complete": database.count_by_label(files) == PUBLISHED_COUNTS,
         "missing": len(missing),
         "with_mask": sum(record.file.mask is not None for record in records),
+        "with_patient": sum(bool(record.origin.patient_id) for record in records),
+        "patients": len({record.origin.patient_id for record in records} - {""}),
         "groups": len(groups),
         "images_in_groups_of_several": sum(size for size in groups.values() if size > 1),
     }
@@ -51,7 +53,8 @@ def describe(summary: Mapping[str, Any], *, missing: Sequence[str]) -> str:
         )
         lines.append(f"  {label} {found[label]:,} of {published:,}: {shares}")
     lines.append(
-        f"{summary['with_mask']:,} with a mask; {summary['groups']:,} groups of one patient or near-duplicates, "
+        f"{summary['with_mask']:,} with a mask; {summary['with_patient']:,} are of {summary['patients']:,} known "
+        f"patients; {summary['groups']:,} groups of one patient or near-duplicates, "
         f"{summary['images_in_groups_of_several']:,} images share theirs with another"
     )
     if missing:

@@ -4,6 +4,7 @@ Images come one at a time and encoded, so memory does not grow with their number
 """
 
 import io
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from tfds_cxr.tfds_cxr_dataset_builder import Builder
 Key = tuple[str, str]
 """Class and image id, which together tell an image from every other."""
 
-_TEXTS = ("image_id", "claimed_source", "source", "patient_id", "group_id", "original_mode")
+_TEXTS = ("image_id", "claimed_source", "source", "patient_id", "sex", "view", "group_id", "original_mode")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Facts:
     """What is known of one image; see README.md for the features it is read from.
 
     Attributes:
+        age: In years; None where unknown.
         brightness: Mean grey level, 0 to 255.
         kilobytes: Size of the image as the dataset stores it, a PNG: more detail or noise makes it larger.
     """
@@ -38,6 +40,9 @@ class Facts:
     claimed_source: str
     source: str
     patient_id: str
+    age: float | None
+    sex: str
+    view: str
     group_id: str
     original_mode: str
     has_mask: bool
@@ -64,6 +69,7 @@ def facts(builder: Builder) -> list[Facts]:
         Facts(
             label=_label(example),
             split=split,
+            age=None if math.isnan(example["age"]) else float(example["age"]),
             has_mask=bool(example["has_mask"]),
             brightness=float(_decode(example["image"]).mean()),
             kilobytes=len(example["image"]) / 1000,

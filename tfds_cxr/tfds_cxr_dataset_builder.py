@@ -25,8 +25,14 @@ IMAGE_SHAPE, MASK_SHAPE = (299, 299, 1), (256, 256, 1)
 class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS ships no types
     """Chest X-rays in four classes with lung masks, recovered sources and a split by patient group."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "First release: images, masks, recovered sources, split by group."}
+    VERSION = tfds.core.Version("2.0.0")
+    RELEASE_NOTES: ClassVar = {
+        "1.0.0": "First release: images, masks, recovered sources, split by group.",
+        "2.0.0": "Patient, age, sex and view of the RSNA images, 70 % of the database. The split keeps these patients "
+        "whole, and BIMCV's block in runs of 20 neighbours, so images have moved between splits: a model trained on "
+        "1.0.0 has seen patients of this test split, and figures on the two are not comparable. `patient_id` begins "
+        "with the collection that names the patient, for example `nih:` or `kermany:`.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         f"Download {HOMEPAGE} and put the zip, or "
         "the folder extracted from it, into the manual folder (--manual_dir). With an empty manual folder "
@@ -47,6 +53,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
                     "claimed_url": tfds.features.Text(),
                     "source": tfds.features.Text(),
                     "patient_id": tfds.features.Text(),
+                    "age": tfds.features.Scalar(np.float32),
+                    "sex": tfds.features.Text(),
+                    "view": tfds.features.Text(),
                     "group_id": tfds.features.Text(),
                     "original_mode": tfds.features.Text(),
                 }

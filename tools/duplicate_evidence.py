@@ -23,7 +23,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from cxr_keras3.base.errors import run_command
 from tfds_cxr import grouping, provenance
-from tools.make_provenance import Evidence
+from tools.provenance_evidence import Evidence
 
 SAMPLE, SEED = 400, 7  # images that are altered, and the choice of them
 

@@ -3,11 +3,11 @@
     python -m tools.make_croissant [--output tfds_cxr/croissant.json]
 
 It describes the archive that Kaggle offers, the images and masks in it with what their paths say, and
-`provenance.csv.gz` beside it. The archive's checksum is not known and its address always gives the
+`provenance.csv.xz` beside it. The archive's checksum is not known and its address always gives the
 current version, so the dataset is marked as live, for which Croissant wants none. The day on which the
 database was published is left out too, since no source at hand gives it.
 
-The same inputs give the same bytes. To be run again when `provenance.csv.gz`, the version of the builder or
+The same inputs give the same bytes. To be run again when `provenance.csv.xz`, the version of the builder or
 the first paragraph of `tfds_cxr/README.md` changes.
 """
 

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "tfds_cxr"
 CARD = (PACKAGE / "README.md").read_text(encoding="utf-8")
 WORDS = " ".join(CARD.split())
 TABLE = list(provenance.load().values())
-PAPERS = ("README.md", "CITATIONS.bib", "TAGS.txt", "provenance.csv.gz", "croissant.json", "py.typed")
+PAPERS = ("README.md", "CITATIONS.bib", "TAGS.txt", "provenance.csv.xz", "croissant.json", "py.typed")
 
 
 def label_of(entry: provenance.Provenance) -> str:
