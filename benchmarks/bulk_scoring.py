@@ -102,7 +102,7 @@ def rows(output: Path) -> Rows:
 def expected(films: Path, run_dir: Path) -> Rows:
     """What one process says of the films; prints what that takes, without loading the model."""
     predictor = serving.load(run_dir)
-    sources = inputs.sources([films])
+    sources = inputs.find([films])
     list(predictor.predict(sources[:BATCH_SIZE]))
     started, used = time.monotonic(), time.process_time()
     found = {each.file: each.record() for each in predictor.predict(sources)}

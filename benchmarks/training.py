@@ -59,7 +59,7 @@ def measure(contender: Contender, options: argparse.Namespace) -> None:
     from cxr_keras3.model import classifier  # noqa: PLC0415
     from cxr_keras3.training import data, stages  # noqa: PLC0415
     from cxr_keras3.training.config import TrainingConfig  # noqa: PLC0415
-    from cxr_keras3.training.loop import Stage, fit  # noqa: PLC0415
+    from cxr_keras3.training.loop import Stage, fit_stage  # noqa: PLC0415
 
     keras.utils.set_random_seed(0)
     epochs = round(contender.share * options.epochs)
@@ -86,7 +86,7 @@ def measure(contender: Contender, options: argparse.Namespace) -> None:
                 epochs=epochs,
                 peak_rate=config.head_learning_rate,
             )
-            rows = fit(stage, config, run_dir=place)
+            rows = fit_stage(stage, config, run_dir=place)
         else:
             rows = stages.fit_stages(
                 model, config, trained_on, validated_on, identity={}, run_dir=place, cache_dir=place / "cache"

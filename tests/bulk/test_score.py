@@ -63,7 +63,7 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
     archives = {
         f"{tmp_path}/shard.{kind}/in a {kind}.png": films / f"00000{at}" for at, kind in enumerate(("zip", "tar"))
     }
-    sources = [inputs.Source(name, path) for name, path in (archives | {"gone.png": Path("gone.png")}).items()]
+    sources = [inputs.Input(name, path) for name, path in (archives | {"gone.png": Path("gone.png")}).items()]
     expected |= {each.file: each.record() for each in predictor.predict(sources)}
     assert bulk_scoring.differences(found, expected) == []
     before = [name for name, row in found.items() if row["key"] == "before"]
