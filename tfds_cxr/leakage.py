@@ -6,8 +6,8 @@ Examples:
     python -m tfds_cxr.leakage --shares 70 15 15 --stratified --seed 42
     python -m tfds_cxr.leakage --official
 
-It works on file names alone, so no image is needed. An image of unknown patient counts as not leaked, so every figure is
-a lower bound.
+It works on file names alone, so no image is needed. An image of unknown patient counts as not leaked, so every
+figure is a lower bound.
 """
 
 import argparse

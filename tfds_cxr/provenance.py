@@ -1,14 +1,14 @@
 """What is known of each published file: where it truly comes from, whose it is, its group and split.
 
 The URL column of the database's own metadata does not fit its file numbers, so the table in
-`provenance.csv.xz` gives the source that the images themselves show, beside the one that is claimed.
+`provenance.csv.gz` gives the source that the images themselves show, beside the one that is claimed.
 `tools/make_provenance.py` makes it; README.md says how sure each column is.
 """
 
 import csv
 import functools
+import gzip
 import io
-import lzma
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from types import MappingProxyType
 
-TABLE = "provenance.csv.xz"
+TABLE = "provenance.csv.gz"
 
 UNKNOWN = "unknown"
 """Source of the files whose origin nothing shows; it is not guessed."""
@@ -27,7 +27,7 @@ place of a film among the sorted names of the source; the file lies in a run of 
 not at all."""
 
 PATIENT_EVIDENCE = ("pixels", "order", "lettering", "none")
-"""How a person was recovered: as in `EVIDENCE`; "lettering" in the pictures makes them panels of one patient's figure."""
+"""How a person was recovered: as in `EVIDENCE`; by lettering that makes pictures panels of one patient's figure."""
 
 _SOURCE_OF_URL = {
     "bimcv.cipf.es": "bimcv",
@@ -88,13 +88,16 @@ COLUMNS = tuple(field.name for field in fields(Provenance))
 def load() -> Mapping[str, Provenance]:
     """Returns the whole table by `image_id`: 21,165 files, ordered by class and number."""
     packed = resources.files("tfds_cxr").joinpath(TABLE).read_bytes()
-    rows = csv.reader(io.StringIO(lzma.decompress(packed).decode("ascii")))
+    rows = csv.reader(io.StringIO(gzip.decompress(packed).decode("ascii")))
     header = tuple(next(rows))
     if header != COLUMNS:
         raise ValueError(f"{TABLE} must have the columns {COLUMNS}, got {header}; make it anew")
-    age = COLUMNS.index("age")
-    entries = (Provenance(*row[:age], int(row[age]) if row[age] else None, *row[age + 1 :]) for row in rows)  # type: ignore[arg-type]  # columns in the order of the fields
+    entries = (_entry(**dict(zip(COLUMNS, row, strict=True))) for row in rows)
     return MappingProxyType({entry.image_id: entry for entry in entries})
+
+
+def _entry(*, age: str, **texts: str) -> Provenance:
+    return Provenance(age=int(age) if age else None, **texts)
 
 
 def lookup(label: str, image_id: str) -> Provenance:

@@ -60,7 +60,8 @@ def by_patient(facts: Sequence["Facts"]) -> dict[str, dict[str, Any]]:
     """Views, sexes and ages of each class; a class of which none is known is left out."""
     classes: dict[str, set[str]] = defaultdict(set)
     for fact in facts:
-        classes[fact.patient_id].add(fact.label)
+        if fact.patient_id:
+            classes[fact.patient_id].add(fact.label)
     rows = {}
     for label in LABELS:
         of_class = [fact for fact in facts if fact.label == label]
@@ -69,7 +70,9 @@ def by_patient(facts: Sequence["Facts"]) -> dict[str, dict[str, Any]]:
             rows[label] = {
                 "images": len(of_class),
                 "patients": len({fact.patient_id for fact in of_class} - {""}),
-                "in_another_class": sum(bool(fact.patient_id) and len(classes[fact.patient_id]) > 1 for fact in of_class),
+                "in_another_class": sum(
+                    bool(fact.patient_id) and len(classes[fact.patient_id]) > 1 for fact in of_class
+                ),
                 "views": Counter(fact.view for fact in of_class),
                 "sexes": Counter(fact.sex for fact in of_class),
                 "ages": np.percentile(ages, (25, 50, 75)).tolist() if ages else None,
@@ -106,6 +109,7 @@ def claims(facts: Sequence["Facts"]) -> tuple[int, int]:
 
 
 def groups_in_several_splits(facts: Sequence["Facts"]) -> int:
+    """How many groups have images in more than one split; none should."""
     splits = defaultdict(set)
     for fact in facts:
         splits[fact.group_id].add(fact.split)

@@ -4,8 +4,9 @@ Examples:
     python -m tfds_cxr.verify DATABASE stage_2_train_images
     python -m tfds_cxr.verify DATABASE images_001 images_002 --output verified.csv
 
-DATABASE is a folder with a copy of the COVID-19 Radiography Database, or its zip. The other folders hold originals under
-their own names: patientIds of the RSNA Pneumonia Detection Challenge (.dcm or .png) or files of NIH ChestX-ray14 (.png).
+DATABASE is a folder with a copy of the COVID-19 Radiography Database, or in which its zip lies. The other folders hold
+originals under their own names: patientIds of the RSNA Pneumonia Detection Challenge (.dcm or .png) or files of NIH
+ChestX-ray14 (.png).
 Each original whose name the provenance table gives to an image of the copy is compared with that image by the
 fingerprint of `tfds_cxr.grouping`. The exit code is 1 where one is of another film.
 """
@@ -116,11 +117,11 @@ def main(arguments: Sequence[str]) -> int:
         _write(options.output, compared)
     same = sum(found.result == "same film" for found in compared)
     others = [found for found in compared if found.result == "another film"]
-    print(f"{same:,} of {len(compared):,} originals are the film that the table says")
+    progress.say(f"{same:,} of {len(compared):,} originals are the film that the table says")
     for found in others:
-        print(f"another film: {found.original} is not {found.image_id}, similarity {found.similarity:.3f}")
+        progress.say(f"another film: {found.original} is not {found.image_id}, similarity {found.similarity:.3f}")
     if unread := len(compared) - same - len(others):
-        print(f"not compared: {unread:,}; --output lists why")
+        progress.say(f"not compared: {unread:,}; --output lists why")
     return 1 if others else 0
 
 

@@ -28,9 +28,7 @@ def explorer_key(name: str) -> tuple[tuple[int, int, int, str], ...]:
     >>> sorted(["a10", "a9", "a009", "ab", "9", "10"], key=explorer_key)
     ['9', '10', 'a009', 'a9', 'a10', 'ab']
     """
-    return tuple(
-        (0, int(part), -len(part), "") if part.isdigit() else (1, 0, 0, part) for part in _PARTS.findall(name)
-    )
+    return tuple((0, int(part), -len(part), "") if part.isdigit() else (1, 0, 0, part) for part in _PARTS.findall(name))
 
 
 def numbers(label: str, names: Iterable[str]) -> dict[str, int]:

@@ -1,6 +1,6 @@
-"""Makes `tfds_cxr/provenance.csv.xz`, the table of sources, persons, groups and splits.
+"""Makes `tfds_cxr/provenance.csv.gz`, the table of sources, persons, groups and splits.
 
-    python -m tools.make_provenance SHARED_DATA [--output tfds_cxr/provenance.csv.xz]
+    python -m tools.make_provenance SHARED_DATA [--output tfds_cxr/provenance.csv.gz]
 
 SHARED_DATA holds real images of the database and the facts that were found by comparing the database
 with the public collections it was compiled from:
@@ -19,8 +19,8 @@ The same inputs give the same bytes.
 
 import argparse
 import csv
+import gzip
 import io
-import lzma
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, astuple
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     """Makes the table."""
     parser = argparse.ArgumentParser(prog="python -m tools.make_provenance", description=__doc__)
     parser.add_argument("shared_data", type=Path)
-    parser.add_argument("--output", type=Path, default=Path("tfds_cxr/provenance.csv.xz"))
+    parser.add_argument("--output", type=Path, default=Path("tfds_cxr/provenance.csv.gz"))
     options = parser.parse_args(arguments)
     entries = make_table(options.shared_data)
     counts = dict(Counter(entry.image_id.rpartition("-")[0] for entry in entries))
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(astuple(entry) for entry in entries)  # None is written as nothing
-    options.output.write_bytes(lzma.compress(text.getvalue().encode("ascii"), preset=9 | lzma.PRESET_EXTREME))
+    options.output.write_bytes(gzip.compress(text.getvalue().encode("ascii"), mtime=0))
     return 0
 
 

@@ -111,7 +111,9 @@ class Evidence:
             names = {row["rsna_id"]: image_id for image_id, row in self._rsna.items() if image_id.startswith(label)}
             for name, number in explorer_order.numbers(label, names).items():
                 if names[name] != f"{label}-{number}":
-                    raise UserError(f"rsna_patients.csv has {names[name]} for {name}, by the order it is {label}-{number}")
+                    raise UserError(
+                        f"rsna_patients.csv has {names[name]} for {name}, by the order it is {label}-{number}"
+                    )
         for image_id, nih_file in self._seen_in_nih.items():
             if self._rsna[image_id]["nih_file"] != nih_file:
                 raise UserError(f"by pixels {image_id} is {nih_file}, rsna_patients.csv says another")

@@ -24,7 +24,7 @@ PACKAGE = ROOT / "tfds_cxr"
 CARD = (PACKAGE / "README.md").read_text(encoding="utf-8")
 WORDS = " ".join(CARD.split())
 TABLE = list(provenance.load().values())
-PAPERS = ("README.md", "CITATIONS.bib", "TAGS.txt", "provenance.csv.xz", "croissant.json", "py.typed")
+PAPERS = ("README.md", "CITATIONS.bib", "TAGS.txt", "provenance.csv.gz", "croissant.json", "py.typed")
 
 
 def label_of(entry: provenance.Provenance) -> str:
@@ -59,18 +59,19 @@ def test_card_counts_are_those_of_the_provenance_table() -> None:
 def test_card_figures_follow_from_the_table() -> None:
     groups = Counter(entry.group for entry in TABLE)
     of_several = [size for size in groups.values() if size > 1]
-    covid = [size for size in Counter(e.group for e in TABLE if label_of(e) == "COVID").values() if size > 1]
-    persons = Counter((entry.source, entry.patient_id) for entry in TABLE if entry.patient_id)
+    outside = Counter(e.group for e in TABLE if label_of(e) == "COVID" and e.source != "bimcv")
+    covid = [size for size in outside.values() if size > 1]
+    persons = Counter(entry.patient_id for entry in TABLE if entry.patient_id)
     agree = Counter(label_of(entry) for entry in TABLE if entry.claimed_source == entry.source)
     of_source: dict[str, Counter[str]] = defaultdict(Counter)
     for entry in TABLE:
         of_source[entry.source][label_of(entry)] += 1
     oracle = sum(max(labels.values()) for labels in of_source.values()) / len(TABLE)
     for statement in (
-        f"{len(groups):,}, of which {len(of_several)} hold several images",
-        f"({sum(of_several)} images; the largest {max(of_several)})",
-        f"{len(covid)} COVID groups hold {sum(covid)} of its 3,616 images",
-        f"{persons.total():,} images of {len(persons):,} persons",
+        f"{len(groups):,}, of which {len(of_several):,} hold several images",
+        f"({sum(of_several):,} images; the largest {max(of_several)})",
+        f"{len(covid)} COVID groups outside BIMCV hold {sum(covid)} images",
+        f"{persons.total():,} images of {len(persons):,} patients",
         f"agrees for {agree['COVID']:,} of 3,616 COVID and {agree['Normal']:,} of 10,192 Normal files",
         f"whole database (computed from the table above) | {oracle:.3f} |",
         f"whole database | {max(PUBLISHED_COUNTS.values()) / len(TABLE):.3f} | 0.25 |",
@@ -93,7 +94,7 @@ def test_card_names_the_build_s_metadata(data_dir: Path) -> None:
 
 
 def test_card_is_short_and_its_links_lead_somewhere() -> None:
-    assert len(CARD.split()) < 1800
+    assert len(CARD.split()) < 2000
     for target in re.findall(r"\]\((?!https?:)([^)]+)\)", CARD):
         assert (PACKAGE / target).resolve().exists(), target
 
@@ -158,6 +159,9 @@ def test_croissant_is_valid_and_reads_an_archive(tmp_path: Path, run_python: Cal
             "images/image": [299, 299],
             "images/source": known.source,
             "images/patient_id": known.patient_id or None,
+            "images/age": known.age,
+            "images/sex": known.sex or None,
+            "images/view": known.view or None,
             "images/group": known.group,
             "images/split": known.split,
         }

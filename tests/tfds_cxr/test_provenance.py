@@ -31,7 +31,7 @@ def test_table_has_every_published_file_once_in_order() -> None:
 
 
 def test_table_stays_small() -> None:
-    assert len(resources.files("tfds_cxr").joinpath(provenance.TABLE).read_bytes()) < 400_000
+    assert len(resources.files("tfds_cxr").joinpath(provenance.TABLE).read_bytes()) < 700_000
 
 
 def test_sources_evidence_and_splits_are_known_words() -> None:
@@ -49,7 +49,7 @@ def test_no_person_and_no_group_is_in_two_splits() -> None:
     for entry in TABLE.values():
         splits[entry.group].add(entry.split)
         if entry.patient_id:
-            groups[f"{entry.source}:{entry.patient_id}"].add(entry.group)
+            groups[entry.patient_id].add(entry.group)
     assert {len(of_group) for of_group in splits.values()} == {1}
     assert {len(of_person) for of_person in groups.values()} == {1}
 
@@ -58,7 +58,7 @@ def test_kermany_images_and_persons_are_as_recovered() -> None:
     kermany = [entry for entry in TABLE.values() if entry.source == "kermany"]
     viral = {entry.patient_id for entry in kermany if entry.image_id.startswith("Viral")}
     assert len(viral) == 1090
-    assert all(patient.startswith("person") for patient in viral)
+    assert all(patient.startswith("kermany:person") for patient in viral)
     assert Counter(entry.image_id.rpartition("-")[0] for entry in kermany) == {
         "Normal": 1341,
         "Viral Pneumonia": 1345,
@@ -70,19 +70,54 @@ def test_kermany_images_and_persons_are_as_recovered() -> None:
 @pytest.mark.parametrize(
     ("image_id", "claimed", "source", "evidence", "patient_id"),
     [
-        ("Normal-63", "rsna", "kermany", "pixels", "IM-0115"),
-        ("Normal-8852", "kermany", "rsna", "metadata", ""),
-        ("COVID-1300", "bimcv", "hannover", "pixels", "189daebe"),
-        ("COVID-41", "sirm", "ieee8023", "pixels", "13"),
+        ("Normal-63", "rsna", "kermany", "pixels", "kermany:IM-0115"),
+        ("Normal-8852", "kermany", "rsna", "order", "nih:24644"),
+        ("COVID-1300", "bimcv", "hannover", "pixels", "hannover:189daebe"),
+        ("COVID-41", "sirm", "ieee8023", "pixels", "ieee8023:13"),
         ("COVID-3", "sirm", "unknown", "none", ""),
         ("COVID-3616", "bimcv", "bimcv", "block", ""),
-        ("Lung_Opacity-1", "rsna", "rsna", "metadata", ""),
+        ("Lung_Opacity-1", "rsna", "rsna", "order", "nih:1248"),
+        ("Lung_Opacity-102", "rsna", "rsna", "pixels", "nih:12045"),
+        ("Lung_Opacity-400", "rsna", "rsna", "order", ""),
     ],
 )
 def test_known_files(image_id: str, claimed: str, source: str, evidence: str, patient_id: str) -> None:
     entry = TABLE[image_id]
     assert (entry.claimed_source, entry.source) == (claimed, source)
     assert (entry.evidence, entry.patient_id) == (evidence, patient_id)
+
+
+def test_rsna_has_patients_ages_sexes_and_views() -> None:
+    rsna = [entry for entry in TABLE.values() if entry.source == "rsna"]
+    known = [entry for entry in rsna if entry.patient_id]
+    assert (len(rsna), len(known)) == (14_863, 14_852)
+    assert len({entry.rsna_id for entry in rsna}) == len(rsna)
+    assert len({entry.nih_file for entry in known}) == len(known)
+    for entry in known:
+        assert entry.age is not None
+        assert 0 <= entry.age <= 100
+        assert entry.sex in {"F", "M"}
+        assert entry.view in {"AP", "PA"}
+        assert entry.patient_id == f"nih:{int(entry.nih_file[:8])}"
+    for label, patients in (("Lung_Opacity", 2359), ("Normal", 6773)):
+        assert len({entry.patient_id for entry in known if entry.image_id.startswith(label)}) == patients
+
+
+def test_what_is_not_known_is_missing() -> None:
+    for entry in TABLE.values():
+        assert entry.patient_evidence in provenance.PATIENT_EVIDENCE
+        assert (entry.patient_evidence == "none") == (not entry.patient_id)
+        if not entry.patient_id:
+            assert (entry.age, entry.sex, entry.view, entry.nih_file) == (None, "", "", "")
+        if entry.source != "rsna":
+            assert (entry.age, entry.rsna_id, entry.nih_file) == (None, "", "")
+
+
+def test_bimcv_stays_in_runs_of_twenty_numbers() -> None:
+    bimcv = [entry for entry in TABLE.values() if entry.source == "bimcv"]
+    for start in range(0, len(bimcv), 20):
+        assert len({entry.group for entry in bimcv[start : start + 20]}) == 1
+    assert len({entry.group for entry in bimcv}) == 87
 
 
 def test_copies_of_one_source_file_share_a_group() -> None:

@@ -189,7 +189,7 @@ def test_known_truth_of_a_mixed_dataset() -> None:
     assert by_patient[1:] == [
         ["Lung_Opacity", "1", "1", "1", "0", "0", "0", "1", "0", "61 (61 to 61)", "0"],
         ["Normal", "3", "1", "0", "2", "2", "1", "1", "2", "38 (28 to 49)", "1"],
-        ["Viral Pneumonia", "1", "0", "0", "0", "1", "0", "0", "1", "–", "–"],
+        ["Viral Pneumonia", "1", "0", "0", "0", "1", "0", "0", "1", "-", "-"],
     ]
     assert "knew it and nothing else could name the right class of 100.0 % ;" in page.words
     assert group_sizes == [["images in a group", "1", "2"], ["groups", "5", "2"]]
