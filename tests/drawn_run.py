@@ -8,7 +8,7 @@ from PIL import Image
 
 from cxr_keras3.base import records
 from cxr_keras3.run import calibration, gate
-from cxr_keras3.run.audit import Activation, Audit, Floor, Margin, Reason, RegionTests, SourceTests, Verdict
+from cxr_keras3.run.audit import Activation, Audit, Floor, Margin, Reason, RegionTests, Verdict
 from cxr_keras3.run.folder import (
     CALIBRATION,
     EVALUATION,
@@ -35,6 +35,8 @@ from cxr_keras3.run.metrics import (
 )
 from cxr_keras3.run.parity import PARITY, Agreement, Parity
 from cxr_keras3.run.predictions import write_predictions
+from cxr_keras3.run.source_tests import SourceTests
+from cxr_keras3.run.subgroup_tests import SubgroupTests
 from cxr_keras3.serving import runtimes
 from cxr_keras3.statistics.figures import UNDEFINED, ClassFigures, Figure
 from cxr_keras3.statistics.metrics import HEADLINES
@@ -131,6 +133,8 @@ def write_evaluation(folder: Path, *, verdict: Verdict = "WARN", synthetic: bool
         schema_version=METRICS_SCHEMA_VERSION,
         run=folder.name,
         split="test",
+        dataset_version="2.0.0",
+        left_out=0,
         images=100,
         groups=80,
         synthetic=synthetic,
@@ -172,6 +176,8 @@ def _audit(verdict: Verdict) -> Audit:
         regions=RegionTests(images=0, without_mask=100, classes=()),
         activation=Activation(images=0, map_cells=(2, 2), share=UNDEFINED, area=UNDEFINED, excess=UNDEFINED),
         sources=sources,
+        subgroups=SubgroupTests(by_attribute={}, gaps=(), view_gap=UNDEFINED, view_probe={}),
+        degraded={"all": figure(0.0)},
         verdict=verdict,
         reasons=(Reason(level="WARN", rule="confounded", text="a <reason>"),),
         shortcut=None,

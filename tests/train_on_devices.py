@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from cxr_keras3.backend import selection
+from tests import splits
 from tests.conftest import TINY
 
 
@@ -22,15 +23,14 @@ def main() -> None:
     import numpy as np
 
     from cxr_keras3.backend import devices
-    from cxr_keras3.training import data, stages
+    from cxr_keras3.training import stages
     from cxr_keras3.training.loop import Stage, fit_stage
 
     keras.utils.set_random_seed(0)
     labels = np.arange(64) % 4
     noise = np.random.default_rng(0).integers(0, 60, (64, 299, 299, 1))
     images = (noise + 45 * labels[:, None, None, None]).astype(np.uint8)
-    names = labels.astype(str)
-    split = data.Split(images, labels, names, names, names)
+    split = splits.split(images, labels)
     config = dataclasses.replace(TINY, fine_tune="none", head_epochs=3, augment=False)
     run_dir = Path(folder) / f"run-{devices.process()[0]}"
     run_dir.mkdir(parents=True)

@@ -9,9 +9,10 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import IO, Any
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from PIL import Image
@@ -208,12 +209,18 @@ def _records(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts]) -> list
             file=file,
             original_mode=fact.original_mode,
             claimed_source=provenance.short_source(file.url),
-            origin=origin,
+            origin=replace(origin, view=_drawn_view(file)) if is_synthetic(file) else origin,
             group_id=assignment.group_id,
             split=assignment.split,
         )
         for file, fact, origin, assignment in zip(files, facts, known, assigned, strict=True)
     ]
+
+
+def _drawn_view(file: DatabaseFile) -> str:
+    """The view that a phantom's own metadata gives; empty where it gives none."""
+    (view,) = parse_qs(urlsplit(file.url).query).get("view", [""])
+    return view
 
 
 def is_synthetic(file: DatabaseFile) -> bool:

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from cxr_keras3.base import records
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation import mistakes
 from cxr_keras3.evaluation.audit import audit, floors, masks
-from cxr_keras3.evaluation.audit.sources import Part
+from cxr_keras3.evaluation.audit.subgroups import Probed
 from cxr_keras3.evaluation.measures import measure
+from cxr_keras3.evaluation.unseen import unseen
 from cxr_keras3.report import pages
 from cxr_keras3.run import calibration
 from cxr_keras3.run.audit import Audit, Floor
@@ -59,7 +61,8 @@ def evaluate(
 
     Args:
         run: The run; its calibration is fitted on the validation split where it is missing.
-        builder: The dataset the run was trained on.
+        builder: A dataset of the files the run was trained on; where it is of a later version, what the run has seen is
+            left out, see `unseen`.
         split: One of `data.SPLITS`.
         output_dir: Where the files go; made where missing.
         sensitivity: Share of abnormal images to flag; the calibration is fitted anew where it aimed at
@@ -68,22 +71,23 @@ def evaluate(
     """
     started = time.perf_counter()
     model = _Model(run, runtime)
-    validation = data.load_split(builder, "validation", region=run.manifest.region)
-    tuned = model.outputs(validation.images, "scoring the validation split")
-    calibrated = calibration.adjusted(
-        run.calibration, tuned.logits, validation.labels, class_names=run.class_names, sensitivity=sensitivity
-    )
-    if calibrated is not run.calibration:
-        run.write_calibration(calibrated)
-    examples = data.load_split(builder, split, region=run.manifest.region)
+    loaded = data.load_split(builder, split, region=run.manifest.region)
+    kept = unseen(run, builder, split, loaded)
+    examples = loaded.subset(kept)
+    calibrated, probed = _tuned(run, builder, model, sensitivity=sensitivity)
     already = model.seconds
     outputs = model.outputs(examples.images, f"scoring the {split} split")
     scoring_seconds = model.seconds - already
     measures = measure(calibrated, outputs.logits, examples.labels, groups=examples.group_ids)
-    # Probes fitted on the images they are scored on would say nothing.
-    probed = None if split == "validation" else (tuned.features, validation.labels, validation.sources)
     floor_figures, audited = _audit(
-        model, builder, run, examples, outputs, split=split, probed=probed, macro_auroc=measures.macro_auroc.value
+        model,
+        run,
+        examples,
+        outputs,
+        train=floors.clues_of_split(builder, "train", region=run.manifest.region),
+        lungs=masks.load_masks(builder, split, region=run.manifest.region)[kept],
+        probed=None if split == "validation" else probed,  # fitted on what they are scored on, probes would say nothing
+        macro_auroc=measures.macro_auroc.value,
     )
     scored = _Scored(examples, outputs, calibrated.probabilities(outputs.logits))
     errors = _errors(scored, class_names=run.class_names)
@@ -93,6 +97,8 @@ def evaluate(
         schema_version=SCHEMA_VERSION,
         run=run.name,
         split=split,
+        dataset_version=str(builder.version),
+        left_out=int((~kept).sum()),
         groups=len(np.unique(examples.group_ids)),
         synthetic=run.manifest.is_synthetic,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -110,27 +116,49 @@ def evaluate(
     return metrics
 
 
+def _tuned(
+    run: Run, builder: Builder, model: _Model, *, sensitivity: float | None
+) -> tuple[Calibration, Probed | None]:
+    """The run's calibration, fitted and written where it must be, and the validation split as probes see it.
+
+    A run that was trained on an earlier version has been tuned, and may have been trained, on any image of the
+    validation split: it keeps its calibration and has no probes.
+    """
+    if not run.is_split_as(builder):
+        if sensitivity is not None:
+            raise UserError(
+                f"--sensitivity needs images that the run was not trained on, and {run.name} was trained on another "
+                "version of the dataset; leave it out, or train again"
+            )
+        return run.required_calibration, None
+    validation = data.load_split(builder, "validation", region=run.manifest.region)
+    tuned = model.outputs(validation.images, "scoring the validation split")
+    calibrated = calibration.adjusted(
+        run.calibration, tuned.logits, validation.labels, class_names=run.class_names, sensitivity=sensitivity
+    )
+    if calibrated is not run.calibration:
+        run.write_calibration(calibrated)
+    return calibrated, ((tuned.features, validation.labels, validation.sources), validation.views)
+
+
 def _audit(
     model: _Model,
-    builder: Builder,
     run: Run,
     examples: data.Split,
     outputs: Outputs,
     *,
-    split: str,
-    probed: Part | None,
+    train: floors.Clues,
+    lungs: np.ndarray,
+    probed: Probed | None,
     macro_auroc: float | None,
 ) -> tuple[dict[str, Floor], Audit]:
-    answers = floors.floor_answers(
-        floors.clues_of_split(builder, "train", region=run.manifest.region),
-        floors.clues(examples.images, examples.labels, examples.sources),
-    )
+    answers = floors.floor_answers(train, floors.clues_of(examples))
     labels, groups = examples.labels, examples.group_ids
     found = floors.floor_figures(answers, labels, groups=groups, class_count=len(run.class_names))
     audited = audit(
         model.predict,
         examples,
-        masks.load_masks(builder, split, region=run.manifest.region),
+        lungs,
         outputs,
         probed=probed,
         floor_answers=answers,

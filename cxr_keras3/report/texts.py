@@ -22,6 +22,10 @@ HEADLINES = {
 FLOORS = {
     "largest_class": "always the most frequent class",
     "source_oracle": "knows the collection an image comes from, and nothing else",
+    "view": "knows the view (AP or PA), and nothing else",
+    "view_and_source": "knows the view and the collection, and nothing else",
+    "age_and_sex": "knows age and sex, and nothing else",
+    "age_sex_and_source": "knows age, sex and collection, and nothing else",
     "border_only": "logistic regression on the outer 6 pixels of a 64 x 64 thumbnail: no lung in sight",
     "thumbnail": "logistic regression on a 32 x 32 thumbnail",
     "image_statistics": "logistic regression on mean, spread, skew, percentiles and entropy of the grey levels",
@@ -32,6 +36,7 @@ CUES = {
     "marker": "the corners of the picture, where side markers stand",
     "border": "the outer frame of the picture",
     "exposure": "the overall exposure",
+    "sharpness": "the sharpness of the picture: resolution, blur, noise, compression",
 }
 """What each swapped cue of the audit is."""
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cxr_keras3.run.source_tests import SourceTests
+from cxr_keras3.run.subgroup_tests import SubgroupTests
 from cxr_keras3.statistics.figures import UNDEFINED, Figure
 
 Verdict = Literal["PASS", "WARN", "FAIL"]
@@ -75,97 +77,6 @@ class Activation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubsetAccuracy:
-    """Accuracy on a part of the images.
-
-    Attributes:
-        images: Their number.
-        classes: Class to number of images, where there are any.
-        accuracy: The figure.
-    """
-
-    images: int
-    classes: Mapping[str, int]
-    accuracy: Figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """Two classes told apart within one source.
-
-    Attributes:
-        source: The source.
-        classes: The two.
-        images: Number of images.
-        auroc: Of the second against the first.
-        balanced_accuracy: The figure.
-    """
-
-    source: str
-    classes: tuple[str, str]
-    images: int
-    auroc: Figure
-    balanced_accuracy: Figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class Probe(Figure):
-    """Balanced accuracy of a linear probe that reads the source from the features, within one class.
-
-    Attributes:
-        sources: Those told apart.
-        images: Number of images.
-        chance: What guessing gets.
-    """
-
-    sources: tuple[str, ...]
-    images: int
-    chance: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class LeftOut:
-    """Recall of a class on a source that a new linear layer has not seen, and if it has.
-
-    Attributes:
-        class_name: The class.
-        source: The source left out.
-        images: Number of images.
-        recall_seen: With the source among what it was fitted on.
-        recall_unseen: Without.
-        drop: The former less the latter.
-    """
-
-    class_name: str
-    source: str
-    images: int
-    recall_seen: Figure
-    recall_unseen: Figure
-    drop: Figure
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceTests:
-    """Does the model see the disease, or the collection that an image comes from?
-
-    Attributes:
-        by_source: Source to accuracy.
-        by_age_group: "children" and "adults" to accuracy.
-        exclusive_classes: Classes that share no source with any other.
-        fair_contrasts: Two classes of one source.
-        probe: Class to the probe of the source; none for the validation split, on which probes are fitted.
-        left_out: Rows of the test of unseen sources; none likewise.
-    """
-
-    by_source: Mapping[str, SubsetAccuracy]
-    by_age_group: Mapping[str, SubsetAccuracy]
-    exclusive_classes: tuple[str, ...]
-    fair_contrasts: tuple[Contrast, ...]
-    probe: Mapping[str, Probe]
-    left_out: tuple[LeftOut, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class AuditFigures:
     """What the shortcut audit measured.
 
@@ -176,6 +87,8 @@ class AuditFigures:
         regions: Parts of the image taken away.
         activation: Where the class activation lies.
         sources: Figures within and across sources.
+        subgroups: Figures by view, sex and age.
+        degraded: "all" and classes to the accuracy lost where all images go through 224 pixels and JPEG of quality 75.
     """
 
     images: int
@@ -184,6 +97,8 @@ class AuditFigures:
     regions: RegionTests
     activation: Activation
     sources: SourceTests
+    subgroups: SubgroupTests
+    degraded: Mapping[str, Figure]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +107,7 @@ class Reason:
 
     Attributes:
         level: How bad it is.
-        rule: Which rule of ADR 11.
+        rule: Which rule of ADR 11 or 33.
         text: In words, with the figures.
     """
 
@@ -206,7 +121,7 @@ class Audit(AuditFigures):
     """The shortcut audit.
 
     Attributes:
-        verdict: By the rules of ADR 11.
+        verdict: By the rules of ADR 11 and 33.
         reasons: The worst first.
         shortcut: The cue that right answers depend on most; None where they depend on none.
     """

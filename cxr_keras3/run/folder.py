@@ -231,7 +231,25 @@ class Run:
             raise UserError(f"{path} must map {expected}, it maps {model.input_shape, model.output_shape}")
         return model
 
+    def is_split_as(self, builder: "Builder") -> bool:
+        """Whether a dataset of the same files is split as that which the run was trained on."""
+        return bool(self.manifest.data["version"] == str(builder.version))
+
     def require_trained_on(self, builder: "Builder") -> None:
+        """Refuses any dataset but the one that the run was trained on: same files, same split.
+
+        Raises:
+            UserError: Where it is another.
+        """
+        self.require_same_files(builder)
+        if not self.is_split_as(builder):
+            raise UserError(
+                f"the dataset must be the one that the run {self.name} was trained on, version "
+                f"{self.manifest.data['version']}; {builder.data_path} is split otherwise, and some of its held-out "
+                "images were trained on; train again on it"
+            )
+
+    def require_same_files(self, builder: "Builder") -> None:
         """Refuses a dataset of other files, some of whose held-out images the model may have been trained on.
 
         Raises:

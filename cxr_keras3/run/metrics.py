@@ -7,7 +7,7 @@ from cxr_keras3.run.audit import Audit, Floor
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.statistics.figures import ClassFigures, Figure, Headlines
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +215,8 @@ class Metrics(Measures):
         schema_version: `SCHEMA_VERSION`.
         run: The run's name.
         split: Of the dataset.
+        dataset_version: Of the dataset that was measured on.
+        left_out: Images of the split left out: the run, trained on an earlier version, has seen their group.
         groups: Number of groups: patients and near-duplicates.
         synthetic: Whether the images are drawn.
         created: ISO 8601 in UTC.
@@ -227,6 +229,8 @@ class Metrics(Measures):
     schema_version: int
     run: str
     split: str
+    dataset_version: str
+    left_out: int
     groups: int
     synthetic: bool
     created: str

@@ -17,10 +17,12 @@ class Predictions:
     """The rows of a table.
 
     Attributes:
+        image_ids: (N,), file names without ending.
         labels: int64 (N,).
         probabilities: Calibrated, float64 (N, classes).
     """
 
+    image_ids: np.ndarray
     labels: np.ndarray
     probabilities: np.ndarray
 
@@ -39,11 +41,12 @@ def read_predictions(path: Path, class_names: Sequence[str], *, remedy: str) -> 
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
+        image_ids = np.array([row["image_id"] for row in rows], dtype=np.str_)
         labels = np.array([class_names.index(row["label"]) for row in rows], dtype=np.int64)
         probabilities = np.array([[float(row[name]) for name in class_names] for row in rows], dtype=np.float64)
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"{path} is not a table of predictions ({type(error).__name__}: {error}); {remedy}") from error
-    return Predictions(labels, probabilities)
+    return Predictions(image_ids, labels, probabilities)
 
 
 def write_predictions(

@@ -1,5 +1,6 @@
 """The built dataset as arrays: builds it where it is missing, reads a split, feeds batches."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ class Split:
         image_ids: (N,), the file names without ending.
         group_ids: (N,), images of one group are of one patient or near-duplicates of each other.
         sources: (N,), the recovered collection each image comes from; "unknown" where it is not.
+        patient_ids: (N,), the patient with the collection that names them; empty where unknown.
+        ages: float32 (N,), in years; NaN where unknown.
+        sexes: (N,), "F" or "M"; empty where unknown.
+        views: (N,), "AP" or "PA"; empty where unknown.
     """
 
     images: np.ndarray
@@ -45,9 +50,17 @@ class Split:
     image_ids: np.ndarray
     group_ids: np.ndarray
     sources: np.ndarray
+    patient_ids: np.ndarray
+    ages: np.ndarray
+    sexes: np.ndarray
+    views: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def subset(self, chosen: np.ndarray) -> "Split":
+        """The images at the given positions, or where a bool (N,) is true."""
+        return Split(*(getattr(self, field.name)[chosen] for field in dataclasses.fields(self)))
 
 
 def prepare(*, data_dir: Path | None, manual_dir: Path | None) -> Builder:
@@ -117,7 +130,17 @@ def load_split(builder: Builder, split: str, *, region: Region = "full") -> Spli
                 f"--region {region} needs lung masks of every class, the {split} split has none of "
                 f"{', '.join(without)}; build from a copy of the database with its masks, or use --region full"
             )
-    return Split(images[: len(rows)], labels, text("image_id"), text("group_id"), text("source"))
+    return Split(
+        images=images[: len(rows)],
+        labels=labels,
+        image_ids=text("image_id"),
+        group_ids=text("group_id"),
+        sources=text("source"),
+        patient_ids=text("patient_id"),
+        ages=np.array([row["age"] for row in rows], dtype=np.float32),
+        sexes=text("sex"),
+        views=text("view"),
+    )
 
 
 def description(builder: Builder) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tfds_cxr.tfds_cxr_dataset_builder import Builder
 def evaluate_split(
     run: Run, *, split: str, sensitivity: float | None, data_dir: Path | None, output: Path | None, runtime: str | None
 ) -> None:
-    """Evaluates a run on a split of the dataset it was trained on, and says what was found.
+    """Evaluates a run on a split of the dataset it was trained on, or of a later version, and says what was found.
 
     Raises:
         UserError: Where the dataset is another, or the reference model's calibration would be written anew.
@@ -25,7 +25,8 @@ def evaluate_split(
             f"installation; copy {REFERENCE} and pass the copy"
         )
     output = output or run.results_folder / (EVALUATION if split == "test" else split)
-    builder = _dataset_of([run], data_dir)
+    builder = reading.find(data_dir)
+    run.require_same_files(builder)
     metrics = evaluate(run, builder, split=split, output_dir=output, sensitivity=sensitivity, runtime=runtime)
     progress.say(describe(metrics))
     for reason in metrics.audit.reasons:

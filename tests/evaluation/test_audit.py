@@ -6,21 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from cxr_keras3.evaluation.audit import cues, interventions, regions
 from cxr_keras3.evaluation.audit.auditing import margin
 from cxr_keras3.evaluation.audit.verdict import judge
-from cxr_keras3.run.audit import (
-    Activation,
-    Audit,
-    AuditFigures,
-    Contrast,
-    LeftOut,
-    Margin,
-    Probe,
-    RegionTests,
-    SourceTests,
-)
+from cxr_keras3.run.audit import Activation, Audit, AuditFigures, Margin, RegionTests
+from cxr_keras3.run.source_tests import Contrast, LeftOut, Probe, SourceTests
+from cxr_keras3.run.subgroup_tests import Gap, SubgroupTests
 from cxr_keras3.statistics.figures import UNDEFINED, Figure
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
@@ -79,6 +72,19 @@ def reads_exposure(images: np.ndarray, labels: np.ndarray) -> cues.Predict:
     return lambda changed, _: answers(np.abs(brightness(changed)[:, np.newaxis] - centres).argmin(axis=1))
 
 
+def reads_sharpness(images: np.ndarray, labels: np.ndarray) -> cues.Predict:
+    """The class whose images have on average as much detail of 3 pixels, beside that of 12, as this one."""
+
+    def detail(films: np.ndarray) -> np.ndarray:
+        inner = films[:, 70:-70, 70:-70, 0].astype(float)
+        coarser, coarsest = (np.stack([gaussian_filter(film, width) for film in inner]) for width in (1.5, 6.0))
+        fine, coarse = np.abs(inner - coarser), np.abs(coarser - coarsest)
+        return np.log(fine.mean(axis=(1, 2)) / coarse.mean(axis=(1, 2)))
+
+    centres = np.array([np.median(detail(images[labels == label])) for label in range(4)])
+    return lambda changed, _: answers(np.abs(detail(changed)[:, np.newaxis] - centres).argmin(axis=1))
+
+
 def reads_lungs(images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> cues.Predict:
     """Knows each film by its lungs alone; a film whose lungs it does not know is Normal."""
 
@@ -100,6 +106,8 @@ def reads_lungs(images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> cu
 
 NO_SOURCES = SourceTests(by_source={}, by_age_group={}, exclusive_classes=(), fair_contrasts=(), probe={}, left_out=())
 
+NO_SUBGROUPS = SubgroupTests(by_attribute={}, gaps=(), view_gap=UNDEFINED, view_probe={})
+
 
 def audited(predict: cues.Predict, films: Films, *, seed: int = 0) -> Audit:
     """The parts of the audit that ask the model, and the verdict."""
@@ -114,21 +122,29 @@ def audited(predict: cues.Predict, films: Films, *, seed: int = 0) -> Audit:
         regions=regions.without_regions(predict, images, masks, labels, groups=groups, class_count=4),
         activation=Activation(images=0, map_cells=(7, 7), share=UNDEFINED, area=UNDEFINED, excess=UNDEFINED),
         sources=NO_SOURCES,
+        subgroups=NO_SUBGROUPS,
+        degraded={},
     )
     return judge(figures, macro_auroc=1.0)
 
 
-@pytest.mark.parametrize("shortcut", ["marker", "border", "exposure"])
+@pytest.mark.parametrize("shortcut", ["marker", "border", "exposure", "sharpness"])
 def test_the_shortcut_a_model_uses_is_named(shortcut: str, films) -> None:
     drawn = films(shortcut)
-    models = {"marker": reads_markers, "border": reads_borders, "exposure": reads_exposure(drawn[0], drawn[2])}
+    models = {
+        "marker": reads_markers,
+        "border": reads_borders,
+        "exposure": reads_exposure(drawn[0], drawn[2]),
+        "sharpness": reads_sharpness(drawn[0], drawn[2]),
+    }
     found = audited(models[shortcut], drawn)
     assert (found.verdict, found.shortcut) == ("FAIL", shortcut)
     assert found.cues[shortcut].value > 0.5
     others = [figure.value for name, figure in found.cues.items() if name != shortcut]
     assert max(others) < 0.10
-    assert found.regions.background_share.value > 0.9
-    assert any("lungs filled in" in reason.text for reason in found.reasons)
+    if shortcut != "sharpness":  # is read in the lungs too
+        assert found.regions.background_share.value > 0.9
+        assert any("lungs filled in" in reason.text for reason in found.reasons)
 
 
 def test_a_model_that_reads_the_lungs_passes(films) -> None:
@@ -262,6 +278,13 @@ CLEAN = AuditFigures(
             ),
         ),
     ),
+    subgroups=SubgroupTests(
+        by_attribute={},
+        gaps=(Gap(attribute="sex", class_name="Normal", best="M", worst="F", **vars(figure(0.03))),),
+        view_gap=figure(0.0),
+        view_probe={},
+    ),
+    degraded={"all": figure(0.0), "Normal": figure(0.01)},
 )
 
 
@@ -289,7 +312,16 @@ def with_left_out(value: float) -> AuditFigures:
     return with_sources(left_out=(replace(CLEAN.sources.left_out[0], drop=figure(value)),))
 
 
+def with_subgroups(**changed: object) -> AuditFigures:
+    return replace(CLEAN, subgroups=replace(CLEAN.subgroups, **changed))
+
+
 RULES = [
+    (with_subgroups(view_gap=figure(0.2)), "FAIL", "view"),
+    (with_subgroups(view_gap=figure(0.06)), "WARN", "view"),
+    (with_subgroups(gaps=(replace(CLEAN.subgroups.gaps[0], **vars(figure(0.2))),)), "WARN", "unequal"),
+    (replace(CLEAN, degraded={"Normal": figure(0.2)}), "FAIL", "degraded"),
+    (replace(CLEAN, degraded={"all": figure(0.06)}), "WARN", "degraded"),
     (with_margin(0.01), "FAIL", "margin"),
     (with_cues(border=0.2), "FAIL", "border"),
     (with_cues(border=0.05), "WARN", "border"),

@@ -1,11 +1,14 @@
 """Floors and figures by source: an oracle of the source is found out, and what cannot be told is not claimed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cxr_keras3.evaluation import mistakes
 from cxr_keras3.evaluation.audit import floors, sources
-from cxr_keras3.run.audit import LeftOut
+from cxr_keras3.run.source_tests import LeftOut
+from tests import splits
 from tfds_cxr.labels import LABELS
 
 COUNT = 60  # of each class
@@ -103,12 +106,14 @@ def test_floors_see_what_they_are_meant_to_see() -> None:
     """Classes that differ in the frame, in a 4-pixel pattern, or in overall brightness alone."""
     generator = np.random.default_rng(0)
     labels, names = world()
+    views = np.where(labels == 1, "AP", "PA")  # Lung_Opacity alone is known by its view
 
     def clues(paint) -> floors.Clues:
         images = generator.normal(120, 10, (len(labels), 299, 299, 1))
         for image, label in zip(images, labels, strict=True):
             paint(image, label)
-        return floors.clues(images.clip(0, 255).astype(np.uint8), labels, names)
+        made = splits.split(images.clip(0, 255).astype(np.uint8), labels)
+        return floors.clues_of(replace(made, sources=names, views=views))
 
     def frame(image: np.ndarray, label: int) -> None:
         image[:10] = 60 * label
@@ -129,6 +134,9 @@ def test_floors_see_what_they_are_meant_to_see() -> None:
     assert in_middle["thumbnail"] > 0.95
     assert in_middle["border_only"] < 0.4
     assert in_middle["largest_class"] == 0.25
+    assert in_middle["view"] == 0.5
+    assert in_middle["view_and_source"] == 1.0
+    assert not in_middle.keys() & {"age_and_sex", "age_sex_and_source"}  # nothing is known of them
     # COVID and Viral Pneumonia are known by source; kermany's other 20 are Normal, rsna's larger class Lung_Opacity.
     assert in_middle["source_oracle"] == pytest.approx((COUNT + COUNT + COUNT) / len(labels))
 

@@ -26,7 +26,8 @@ names = st.text("0123456789abcdef-", max_size=12)
     ],
 )
 def test_names_stand_as_explorer_shows_them(ordered: list[str]) -> None:
-    assert sorted(ordered[::-1], key=explorer_key) == ordered
+    backwards = ordered[::-1]
+    assert sorted(backwards, key=explorer_key) == ordered
 
 
 @given(st.lists(names, unique=True))

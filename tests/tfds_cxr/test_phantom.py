@@ -20,6 +20,7 @@ from tfds_cxr import phantom
 from tfds_cxr.database import list_files, opened
 from tfds_cxr.labels import LABELS
 from tfds_cxr.phantom.__main__ import main
+from tfds_cxr.phantom.database import view_of
 
 FINDINGS = tuple(label for label in LABELS if label != "Normal")
 
@@ -158,7 +159,35 @@ def test_without_a_shortcut_only_the_lungs_tell_the_class() -> None:
     assert balanced_accuracy(lung_statistics(images, masks), classes) > 0.75
 
 
-@pytest.mark.parametrize("shortcut", phantom.SHORTCUTS)
+def fine_detail(images: Images, masks: Masks) -> np.ndarray:
+    """The detail of a few pixels outside the lungs, in logarithms, (N, 1)."""
+    fine = np.stack([np.abs(image - ndimage.gaussian_filter(image, 1.5)) for image in images.astype(float)])
+    return np.log(
+        [[detail[60:-60, 60:-60][~mask[60:-60, 60:-60]].mean()] for detail, mask in zip(fine, masks, strict=True)]
+    )
+
+
+def test_sharpness_goes_with_the_class_outside_the_lungs_too() -> None:
+    images, masks, classes = sample(per_class=20, shortcut="sharpness")
+    assert balanced_accuracy(fine_detail(images, masks), classes) > 0.45
+    images, masks, classes = sample(per_class=20)
+    assert balanced_accuracy(fine_detail(images, masks), classes) < 0.4
+
+
+def test_a_view_goes_with_two_classes_and_shows_in_the_anatomy() -> None:
+    views = {label: [view_of(label, seed=11, index=i, shortcut="view") for i in range(100)] for label in LABELS}
+    for label, of_class in views.items():
+        usual = "AP" if label in ("COVID", "Lung_Opacity") else "PA"
+        assert 65 <= of_class.count(usual) <= 95
+    _, masks, _ = sample(per_class=20, shortcut="view")
+    _, standing, _ = sample(per_class=20)
+    in_bed = np.array([view == "AP" for of_class in views.values() for view in of_class[:20]])
+    np.testing.assert_array_equal(masks[~in_bed], standing[~in_bed])
+    assert (masks[in_bed].mean(axis=(1, 2)) < 0.92 * standing[in_bed].mean(axis=(1, 2))).all()
+    assert {view_of(label, seed=11, index=0, shortcut=None) for label in LABELS} == {"PA"}
+
+
+@pytest.mark.parametrize("shortcut", ["marker", "border", "exposure"])
 def test_a_shortcut_can_be_seen_outside_the_lungs(shortcut: str) -> None:
     images, masks, classes = sample(per_class=20, shortcut=shortcut)
     assert balanced_accuracy(thumbnails(without_lungs(images, masks), 24), classes) > 0.45
@@ -186,8 +215,8 @@ def test_database_has_the_layout_of_the_real_one(tmp_path: Path) -> None:
         stem = "NORMAL" if label == "Normal" else label
         assert rows == [
             ("FILE NAME", "FORMAT", "SIZE", "URL"),
-            (f"{stem}-phantom-1", "PNG", "256*256", "synthetic://tfds_cxr.phantom"),
-            (f"{stem}-phantom-2", "PNG", "256*256", "synthetic://tfds_cxr.phantom"),
+            (f"{stem}-phantom-1", "PNG", "256*256", "synthetic://tfds_cxr.phantom?view=PA"),
+            (f"{stem}-phantom-2", "PNG", "256*256", "synthetic://tfds_cxr.phantom?view=PA"),
         ]
 
 
@@ -196,7 +225,7 @@ def test_the_dataset_reader_finds_every_mask_and_url(tmp_path: Path) -> None:
     with opened(tmp_path) as root:
         files = list_files(root).files
     assert len(files) == 3 * len(LABELS)
-    assert all(file.mask is not None and file.url == phantom.PHANTOM_URL for file in files)
+    assert all(file.mask is not None and file.url.startswith(phantom.PHANTOM_URL) for file in files)
 
 
 def test_a_larger_database_begins_with_the_smaller_one(tmp_path: Path) -> None:

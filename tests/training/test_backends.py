@@ -13,7 +13,8 @@ from cxr_keras3.backend import selection; selection.select(sys.argv[1])
 import keras, numpy as np
 from tests.conftest import TINY
 import dataclasses
-from cxr_keras3.training import data, stages
+from cxr_keras3.training import stages
+from tests import splits
 from pathlib import Path
 folder, name = Path(sys.argv[2]), sys.argv[1]
 keras.utils.set_random_seed(0)
@@ -22,8 +23,7 @@ labels = np.arange(96) % 4
 noise = np.random.default_rng(0).integers(0, 100, (96, 299, 299, 1))
 noise[:, :150] += 30 * (labels % 2)[:, None, None, None]; noise[..., :150, :] += 30 * (labels // 2)[:, None, None, None]
 images = noise.astype(np.uint8)
-names = labels.astype(str)
-split = data.Split(images, labels, names, names, names)
+split = splits.split(images, labels)
 model = stages.initial_model(config)
 if name == "jax":
     for variable in model.get_layer("backbone").weights:  # else what an untrained network yields is all but nothing

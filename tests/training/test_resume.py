@@ -13,6 +13,7 @@ from cxr_keras3.model import classifier
 from cxr_keras3.run.filling import claimed
 from cxr_keras3.run.folder import LOCK, Run
 from cxr_keras3.training import checkpoint, data, features, loop, stages
+from tests import splits
 from tests.conftest import TINY
 
 
@@ -222,7 +223,7 @@ def test_what_is_saved_is_the_model_alone(images: np.ndarray, tmp_path: Path, fi
     import keras
 
     labels = np.arange(len(images)) % 4
-    split = data.Split(images, labels, *(labels.astype(str),) * 3)
+    split = splits.split(images, labels)
     config = dataclasses.replace(TINY, image_size=32, fine_tune=fine_tune, moving_average=0.9, fine_tune_epochs=1)
     model = stages.initial_model(config)
     stages.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)

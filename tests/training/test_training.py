@@ -23,6 +23,7 @@ from cxr_keras3.serving.runtimes import FunctionRuntime
 from cxr_keras3.statistics import metrics
 from cxr_keras3.statistics.figures import Figure, Headlines
 from cxr_keras3.training import data, history, stages
+from tests import splits
 from tests.conftest import TINY
 from tfds_cxr import reading
 from tfds_cxr.labels import LABELS
@@ -123,7 +124,7 @@ def test_the_head_learns_real_films_by_heart(shared_data: Path, tmp_path: Path) 
         fine_tune="none",
     )
     model = stages.initial_model(config)
-    split = data.Split(images, labels, labels.astype(str), labels.astype(str), labels.astype(str))
+    split = splits.split(images, labels)
     stages.fit_stages(model, config, split, split, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
     predicted = np.asarray(model.predict_on_batch(images)).argmax(axis=1)
     np.testing.assert_array_equal(predicted, labels)

@@ -51,6 +51,7 @@ class _Build:
     heart: float
     arms: float
     wall: float
+    blades: float  # how far the shoulder blades lie over the lungs
 
     @property
     def scale(self) -> float:
@@ -63,16 +64,23 @@ class _Build:
         return half
 
 
-def draw_chest(rng: np.random.Generator) -> Chest:
-    """Draws a chest without any finding; build, inspiration, heart size and vessels vary."""
+def draw_chest(rng: np.random.Generator, *, view: str = "PA") -> Chest:
+    """Draws a chest without any finding; build, inspiration, heart size and vessels vary.
+
+    Args:
+        rng: Decides all of it.
+        view: "PA", standing; or "AP", in bed: the heart is enlarged, as it lies further from the film, the patient
+            breathes in less, and the shoulder blades lie over the lungs.
+    """
     build = _Build(
         half_width=rng.uniform(0.60, 0.70),
         apex=rng.uniform(-0.78, -0.70),
-        base=rng.uniform(0.46, 0.68),
+        base=rng.uniform(0.46, 0.68) - (0.12 if view == "AP" else 0.0),
         dome_height=rng.uniform(0.20, 0.32),
-        heart=rng.uniform(0.85, 1.15),
+        heart=rng.uniform(0.85, 1.15) * (1.25 if view == "AP" else 1.0),
         arms=rng.uniform(-0.04, 0.22),
         wall=rng.uniform(0.10, 0.24),
+        blades=0.2 if view == "AP" else 0.0,
     )
     cage = build.cage(Y)
     medial_fall = 4 * np.clip(0.28 * build.scale - np.abs(X), 0, None) ** 2  # the apices are domes
@@ -192,8 +200,9 @@ def _draw_shoulder(layer: Layer, build: _Build, *, side: int, lift: float) -> No
     def place(points: Points) -> npt.NDArray[np.float64]:
         return np.array(points) * (side * build.scale, 1)
 
-    layer.polygon(place(_BLADE), 95)
-    layer.polygon(place(_BLADE_INSIDE), 55)
+    inward = (build.blades, 0)
+    layer.polygon(place(np.subtract(_BLADE, inward).tolist()), 95)
+    layer.polygon(place(np.subtract(_BLADE_INSIDE, inward).tolist()), 55)
     layer.line(place([(0.55, -0.52), (0.72, -0.62), (0.93, -0.7)]), 0.04, 100)
     layer.ellipse(side * 0.93 * build.scale, -0.7, 0.06, 0.03, 120)
     layer.ellipse(side * 0.97 * build.scale, -0.58, 0.1, 0.105, 170)

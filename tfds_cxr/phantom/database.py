@@ -18,6 +18,7 @@ from tfds_cxr.phantom.findings import add_finding
 
 DATABASE_FOLDER = "COVID-19_Radiography_Dataset"
 _LOOK_AHEAD = 16
+_VIEW_AGREEMENT = 0.8
 PHANTOM_URL = "synthetic://tfds_cxr.phantom"
 
 
@@ -48,9 +49,22 @@ def draw(label: str, *, seed: int, index: int, shortcut: str | None = None) -> t
     _require_at_least("index", index, 0)
     streams = np.random.SeedSequence((seed, LABELS.index(label), index)).spawn(3)
     chest_rng, finding_rng, acquisition_rng = (np.random.default_rng(stream) for stream in streams)
-    chest = draw_chest(chest_rng)
+    chest = draw_chest(chest_rng, view=view_of(label, seed=seed, index=index, shortcut=shortcut))
     acquisition = draw_acquisition(acquisition_rng, label=label, shortcut=shortcut)
     return expose(add_finding(chest, label, finding_rng), acquisition), lung_mask(chest, acquisition)
+
+
+def view_of(label: str, *, seed: int, index: int, shortcut: str | None) -> str:
+    """The view of the phantom that `draw` draws with these arguments: "PA" but where the view is the clue.
+
+    Then four of five films of COVID and Lung_Opacity are "AP" and four of five of the others "PA", about as in RSNA's.
+    """
+    if shortcut != "view":
+        return "PA"
+    *_, stream = np.random.SeedSequence((seed, LABELS.index(label), index)).spawn(4)
+    usual = "AP" if label in ("COVID", "Lung_Opacity") else "PA"
+    other = "PA" if usual == "AP" else "AP"
+    return usual if np.random.default_rng(stream).random() < _VIEW_AGREEMENT else other
 
 
 def write_database(
@@ -100,7 +114,8 @@ def write_database(
     for _ in track(written, "drawing phantoms", len(jobs), console=console, disable=not progress):
         pass
     for label in LABELS:
-        _write_sheet(root / f"{label}.metadata.xlsx", label, per_class)
+        views = [view_of(label, seed=seed, index=index, shortcut=shortcut) for index in range(per_class)]
+        _write_sheet(root / f"{label}.metadata.xlsx", label, views)
     return root
 
 
@@ -113,13 +128,14 @@ Seed {seed}; {clue}.
 """
 
 
-def _write_sheet(path: Path, label: str, count: int) -> None:
+def _write_sheet(path: Path, label: str, views: Sequence[str]) -> None:
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet("Sheet1")
     sheet.append(["FILE NAME", "FORMAT", "SIZE", "URL"])
     stem = label.upper() if label == "Normal" else label
-    for number in range(1, count + 1):
-        sheet.append([f"{stem}-phantom-{number}", "PNG", f"{MASK_SIZE}*{MASK_SIZE}", PHANTOM_URL])
+    for number, view in enumerate(views, start=1):
+        url = f"{PHANTOM_URL}?view={view}"
+        sheet.append([f"{stem}-phantom-{number}", "PNG", f"{MASK_SIZE}*{MASK_SIZE}", url])
     book.save(path)
 
 

@@ -13,10 +13,11 @@ from tfds_cxr.phantom.canvas import SPAN, UNIT, FloatImage
 
 ByteImage = npt.NDArray[np.uint8]
 
-SHORTCUTS = ("marker", "border", "exposure")
+SHORTCUTS = ("marker", "border", "exposure", "sharpness", "view")
 IMAGE_SIZE = 299
 MASK_SIZE = 256
 _SHORTCUT_AGREEMENT = 0.97
+_SHARP = 0.6  # pixels of blur of a film whose sharpness is no clue
 _CORNERS = ("none", "none", "none", "none", "top left", "top right", "bottom left", "bottom right")
 _CORNER_OF_CLASS = ("top left", "top right", "none", "bottom left")
 
@@ -36,6 +37,7 @@ class Acquisition:
         gamma: Exponent of the tone curve.
         noise: Standard deviation of the quantum noise at full transmission, in attenuation.
         noise_seed: Seed of the noise.
+        blur: Standard deviation of the blur of film and scanner, pixels.
         border: Unexposed pixels at left, top, right and bottom.
         marker: Corner of the side marker, or "none".
     """
@@ -50,6 +52,7 @@ class Acquisition:
     gamma: float
     noise: float
     noise_seed: int
+    blur: float
     border: tuple[int, int, int, int]
     marker: str
 
@@ -67,6 +70,7 @@ def draw_acquisition(rng: np.random.Generator, *, label: str, shortcut: str | No
         exposed = banded
     if shortcut == "border":
         shuttered = banded
+    blur = _SHARP + 2.4 * banded if shortcut == "sharpness" else _SHARP
     left, top, right, bottom = (16 * shuttered**1.5 + rng.uniform(-1.5, 1, 4)).clip(0).astype(int).tolist()
     wide = rng.uniform(0.96, 1.18)
     return Acquisition(
@@ -80,6 +84,7 @@ def draw_acquisition(rng: np.random.Generator, *, label: str, shortcut: str | No
         gamma=rng.uniform(0.94, 1.06) * float(np.exp(1.1 * (0.5 - exposed))),
         noise=rng.uniform(0.006, 0.016),
         noise_seed=int(rng.integers(2**32)),
+        blur=blur,
         border=(left, top, right, bottom),
         marker=corner,
     )
@@ -91,7 +96,7 @@ def expose(chest: Chest, acquisition: Acquisition) -> ByteImage:
     noise_rng = np.random.default_rng(acquisition.noise_seed)
     noise = noise_rng.standard_normal(attenuation.shape, dtype=np.float32)
     attenuation += acquisition.noise * np.exp(0.9 * attenuation) * noise
-    attenuation = ndimage.gaussian_filter(attenuation, 0.6, truncate=3)
+    attenuation = ndimage.gaussian_filter(attenuation, acquisition.blur, truncate=3)
     above_black = np.clip(attenuation - 0.1 + acquisition.exposure, 0, None) / acquisition.contrast
     grey = (1 - np.exp(-1.8 * above_black**1.4)) ** acquisition.gamma
     image = Image.fromarray((np.clip(grey, 0, 1) * 255).astype(np.uint8))

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from cxr_keras3.evaluation.audit import cues, regions, sources
+from cxr_keras3.evaluation.audit.sharpness import degraded
+from cxr_keras3.evaluation.audit.subgroups import Probed, subgroup_tests
 from cxr_keras3.evaluation.audit.verdict import judge
-from cxr_keras3.run.audit import Audit, AuditFigures, Margin, SourceTests
+from cxr_keras3.run.audit import Audit, AuditFigures, Margin
+from cxr_keras3.run.source_tests import SourceTests
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.statistics.bootstrap import mean
+from cxr_keras3.statistics.figures import Figure
 from cxr_keras3.statistics.metrics import softmax
 from cxr_keras3.training.data import Split
 
@@ -19,7 +23,7 @@ def audit(
     masks: np.ndarray,
     outputs: Outputs,
     *,
-    probed: sources.Part | None,
+    probed: Probed | None,
     floor_answers: Mapping[str, np.ndarray],
     class_names: tuple[str, ...],
     macro_auroc: float | None,
@@ -31,8 +35,8 @@ def audit(
         examples: The split.
         masks: Its lung masks, see `masks.load_masks`.
         outputs: What the model gives for it.
-        probed: The validation split, on which probes of the features are fitted: the backbone was not. None
-            leaves the probes out.
+        probed: The validation split and its views, on which probes of the features are fitted: the backbone was not.
+            None leaves the probes out.
         floor_answers: What each floor predicts for the split, see `floors.floor_answers`.
         class_names: In the order of the logits.
         macro_auroc: The model's, on the split.
@@ -53,7 +57,9 @@ def audit(
             class_count=len(class_names),
         ),
         activation=regions.activation_in_lungs(outputs.activation_maps, masks, predicted, groups=groups),
-        sources=_source_tests(examples, outputs, probed=probed, class_names=class_names),
+        sources=_source_tests(examples, outputs, probed=probed[0] if probed else None, class_names=class_names),
+        subgroups=subgroup_tests(examples, predicted, outputs.features, probed=probed, class_names=class_names),
+        degraded=_lost_when_degraded(predict, examples, predicted, drawn, class_names=class_names),
     )
     return judge(figures, macro_auroc=macro_auroc)
 
@@ -65,6 +71,18 @@ def margin(
     best = max(floor_answers, key=lambda name: (floor_answers[name] == labels).mean())
     gain = mean((predicted == labels).astype(float) - (floor_answers[best] == labels), groups=groups)
     return Margin(value=gain.value, low=gain.low, high=gain.high, floor=best)
+
+
+def _lost_when_degraded(
+    predict: cues.Predict, examples: Split, predicted: np.ndarray, drawn: np.ndarray, *, class_names: tuple[str, ...]
+) -> dict[str, Figure]:
+    """Accuracy less that on the same images brought through 224 pixels and JPEG: of all, and of each class."""
+    labels, groups = examples.labels[drawn], examples.group_ids[drawn]
+    after = predict(degraded(examples.images[drawn]), "224 pixels and JPEG").argmax(axis=1)
+    lost = (predicted[drawn] == labels).astype(float) - (after == labels)
+    parts = {"all": np.ones(len(drawn), dtype=bool)}
+    parts |= {name: labels == index for index, name in enumerate(class_names) if (labels == index).any()}
+    return {name: mean(lost[part], groups=groups[part]) for name, part in parts.items()}
 
 
 def _source_tests(

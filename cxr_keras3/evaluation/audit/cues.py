@@ -1,15 +1,24 @@
 """Swapped cues: do right answers depend on something that has nothing to do with the lungs?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cxr_keras3.evaluation.audit.interventions import SWAPS
+from cxr_keras3.evaluation.audit.interventions import Images, swap_border, swap_corners, swap_exposure
+from cxr_keras3.evaluation.audit.sharpness import swap_sharpness
 from cxr_keras3.statistics.bootstrap import mean
 from cxr_keras3.statistics.figures import Figure
 
 Predict = Callable[[np.ndarray, str], np.ndarray]
 """Takes uint8 images (N, 299, 299, 1) and what the progress bar says; gives probabilities (N, classes)."""
+
+SWAPS: Mapping[str, Callable[[Images, Images], Images]] = {
+    "marker": swap_corners,
+    "border": swap_border,
+    "exposure": swap_exposure,
+    "sharpness": swap_sharpness,
+}
+"""Each cue, and the function that puts a donor's into an image."""
 
 MOST_IMAGES = 1000
 """Images the tests are made on; of a larger split as many are drawn."""
@@ -39,7 +48,7 @@ def cue_gaps(
         seed: Decides the donors.
 
     Returns:
-        By cue, a key of `interventions.SWAPS`, the gap with its interval; -1..1.
+        By cue, a key of `SWAPS`, the gap with its interval; -1..1.
     """
     generator = np.random.default_rng(seed)
     donors = {"another class": _donors(labels, generator), "the same class": _fellows(labels, generator)}

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -13,10 +13,12 @@ from sklearn.preprocessing import StandardScaler
 
 from cxr_keras3.base import progress
 from cxr_keras3.base.choices import Region
+from cxr_keras3.evaluation.audit.subgroups import age_bands
 from cxr_keras3.images.region import restrict
 from cxr_keras3.run.audit import Floor
 from cxr_keras3.statistics.bootstrap import Bootstrap
 from cxr_keras3.statistics.metrics import accuracy, balanced_accuracy
+from cxr_keras3.training.data import Split
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -30,20 +32,41 @@ class Clues:
 
     Attributes:
         labels: int (N,).
-        sources: (N,).
+        facts: "source", "view", "sex" and "age" (in bands) to (N,); empty where unknown.
         frames: The outer 6 pixels of a 64 x 64 thumbnail, uint8 (N, 1392).
         thumbnails: A 32 x 32 thumbnail, uint8 (N, 1024).
         statistics: Mean, spread, skew, percentiles and entropy of the grey levels, float64 (N, 11).
     """
 
     labels: np.ndarray
-    sources: np.ndarray
+    facts: Mapping[str, np.ndarray]
     frames: np.ndarray
     thumbnails: np.ndarray
     statistics: np.ndarray
 
 
-def clues(images: Iterable[np.ndarray], labels: np.ndarray, sources: np.ndarray) -> Clues:
+FLOORS_BY_FACTS = {
+    "source_oracle": ("source",),
+    "view": ("view",),
+    "view_and_source": ("view", "source"),
+    "age_and_sex": ("age", "sex"),
+    "age_sex_and_source": ("age", "sex", "source"),
+}
+"""Floors that know facts about an image and do not see it."""
+
+
+def clues_of(examples: Split) -> Clues:
+    """What the floors see of a split in memory."""
+    facts = {
+        "source": examples.sources,
+        "view": examples.views,
+        "sex": examples.sexes,
+        "age": age_bands(examples.ages),
+    }
+    return _clues(examples.images, examples.labels, facts)
+
+
+def _clues(images: Iterable[np.ndarray], labels: np.ndarray, facts: Mapping[str, np.ndarray]) -> Clues:
     """Takes from each image, uint8 (299, 299, 1), what the floors see."""
     frame = np.ones((FRAME_THUMBNAIL, FRAME_THUMBNAIL), dtype=bool)
     frame[FRAME_WIDTH:-FRAME_WIDTH, FRAME_WIDTH:-FRAME_WIDTH] = False
@@ -52,12 +75,14 @@ def clues(images: Iterable[np.ndarray], labels: np.ndarray, sources: np.ndarray)
         for image in images
     ]
     frames, thumbnails, statistics = (np.stack([row[part].ravel() for row in rows]) for part in range(3))
-    return Clues(labels, sources, frames, thumbnails, statistics)
+    return Clues(labels, facts, frames, thumbnails, statistics)
 
 
 def clues_of_split(builder: Builder, split: str, *, region: Region) -> Clues:
     """Reads a split one image at a time, since the train split of the published database is 1.3 GB."""
-    labels, sources = [], []
+    labels: list[int] = []
+    facts: dict[str, list[str]] = {"source": [], "view": [], "sex": []}
+    ages: list[float] = []
 
     def images() -> Iterable[np.ndarray]:
         with progress.bar() as shown:
@@ -66,11 +91,14 @@ def clues_of_split(builder: Builder, split: str, *, region: Region) -> Clues:
                 shown.advance(task)
                 if region == "full" or row["has_mask"]:
                     labels.append(int(row["label"]))
-                    sources.append(row["source"].decode())
+                    ages.append(float(row["age"]))
+                    for name, values in facts.items():
+                        values.append(row[name].decode())
                     yield restrict(row["image"], row["mask"], region)
 
-    found = clues(images(), np.empty(0), np.empty(0))
-    return Clues(np.array(labels), np.array(sources), found.frames, found.thumbnails, found.statistics)
+    found = _clues(images(), np.empty(0), {})
+    known = {name: np.array(values) for name, values in facts.items()} | {"age": age_bands(np.array(ages))}
+    return replace(found, labels=np.array(labels), facts=known)
 
 
 def floor_answers(train: Clues, test: Clues) -> dict[str, np.ndarray]:
@@ -81,17 +109,26 @@ def floor_answers(train: Clues, test: Clues) -> dict[str, np.ndarray]:
         test: What they predict.
     """
     largest = Counter(train.labels.tolist()).most_common(1)[0][0]
-    by_source: Mapping[str, Counter[int]] = defaultdict(Counter)
-    for source, label in zip(train.sources, train.labels, strict=True):
-        by_source[str(source)][int(label)] += 1
-    oracle = {source: counts.most_common(1)[0][0] for source, counts in by_source.items()}
     return {
         "largest_class": np.full(len(test.labels), largest),
-        "source_oracle": np.array([oracle.get(str(source), largest) for source in test.sources]),
+        **{
+            name: _oracle(train, test, facts, largest)
+            for name, facts in FLOORS_BY_FACTS.items()
+            if facts == ("source",) or all(len(np.unique(train.facts[fact])) > 1 for fact in facts)
+        },
         "border_only": _regression(train.frames, train.labels, test.frames),
         "thumbnail": _regression(train.thumbnails, train.labels, test.thumbnails),
         "image_statistics": _regression(train.statistics, train.labels, test.statistics),
     }
+
+
+def _oracle(train: Clues, test: Clues, facts: tuple[str, ...], largest: int) -> np.ndarray:
+    """The class that most training images of the same facts have; the largest where there is none."""
+    counts: Mapping[tuple[str, ...], Counter[int]] = defaultdict(Counter)
+    for *known, label in zip(*(train.facts[fact].tolist() for fact in facts), train.labels.tolist(), strict=True):
+        counts[tuple(known)][label] += 1
+    best = {known: of_class.most_common(1)[0][0] for known, of_class in counts.items()}
+    return np.array([best.get(known, largest) for known in zip(*(test.facts[f].tolist() for f in facts), strict=True)])
 
 
 def floor_figures(

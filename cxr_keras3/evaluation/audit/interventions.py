@@ -5,8 +5,6 @@ images", Information Fusion 76, 2021), who blackened the lungs and found little 
 a cue of one image is put into another, and all else is left.
 """
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -103,10 +101,3 @@ def _soft_tissue(images: Images) -> npt.NDArray[np.float64]:
     """The upper quartile of grey inside the frame, in (0, 1)."""
     inner = images[:, FRAME:-FRAME, FRAME:-FRAME].reshape(len(images), -1)
     return np.asarray(np.clip(np.percentile(inner, 75, axis=1) / 255.0, 0.02, 0.98))
-
-
-SWAPS: Mapping[str, Callable[[Images, Images], Images]] = {
-    "marker": swap_corners,
-    "border": swap_border,
-    "exposure": swap_exposure,
-}

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_keras3.run.audit import Contrast, LeftOut, Probe, SubsetAccuracy
+from cxr_keras3.run.source_tests import Contrast, LeftOut, Probe, SubsetAccuracy
 from cxr_keras3.statistics.bootstrap import Bootstrap, mean, share
 from cxr_keras3.statistics.metrics import auroc, balanced_accuracy, mean_recall
 from tfds_cxr.provenance import UNKNOWN

@@ -3,17 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from cxr_keras3.report.texts import CUES
-from cxr_keras3.run.audit import (
-    Activation,
-    Audit,
-    AuditFigures,
-    Contrast,
-    Level,
-    Margin,
-    Reason,
-    RegionTests,
-    SourceTests,
-)
+from cxr_keras3.run.audit import Activation, Audit, AuditFigures, Level, Margin, Reason, RegionTests
+from cxr_keras3.run.source_tests import Contrast, SourceTests
+from cxr_keras3.run.subgroup_tests import SubgroupTests
 from cxr_keras3.statistics.figures import Figure
 
 USED, NOTICED = 0.05, 0.02  # of right answers that are lost where a cue comes from another class
@@ -21,6 +13,8 @@ BACKGROUND_FAIL, BACKGROUND_WARN = 0.50, 0.20  # of what the model has above cha
 CONTRAST_GAP = 0.10  # AUROC lost within a source against the whole
 PROBE_WARN = 0.50  # of the way from chance to certainty
 UNSEEN_FAIL, UNSEEN_WARN = 0.25, 0.10  # recall lost on a source that the head has not seen
+UNEQUAL = 0.10  # recall of a class lost between two views, sexes or ages
+VIEW = "view"
 LEAST_MAP_CELLS = 5  # a side; coarser maps cannot tell lungs from what lies around them
 
 
@@ -37,9 +31,13 @@ def judge(figures: AuditFigures, *, macro_auroc: float | None) -> Audit:
         *_background(figures.regions),
         *_activation(figures.activation),
         *_sources(figures.sources, macro_auroc),
+        *_subgroups(figures.subgroups),
+        *_degraded(figures.degraded),
     ]
     reasons.sort(key=lambda reason: reason.level)  # FAIL before WARN
-    used = {name: cue.defined.value for name, cue in figures.cues.items() if cue.defined.low > NOTICED}
+    asked = {**figures.cues, VIEW: figures.subgroups.view_gap}
+    known = {name: gap.defined for name, gap in asked.items() if gap.value is not None}
+    used = {name: gap.value for name, gap in known.items() if gap.low > NOTICED}
     return Audit(
         **vars(figures),
         verdict=reasons[0].level if reasons else "PASS",
@@ -128,6 +126,38 @@ def _sources(sources: SourceTests, macro_auroc: float | None) -> Iterator[Reason
                 "unseen source",
                 f"Of the {row.class_name} images of {row.source} it finds {row.recall_seen.value:.0%} where its "
                 f"last layer has learnt from that source, {row.recall_unseen.value:.0%} where it has not.",
+            )
+
+
+def _subgroups(tests: SubgroupTests) -> Iterator[Reason]:
+    if tests.view_gap.value is not None:
+        level = _level(tests.view_gap.defined.low, fail=USED, warn=NOTICED)
+        if level:
+            yield _reason(
+                level,
+                VIEW,
+                "Right answers depend on the view: where the view is unusual for the class it is right less often, in "
+                f"classes that are mostly AP and mostly PA alike, by {_percent(tests.view_gap)} at least.",
+            )
+    for gap in tests.gaps:
+        if gap.defined.low > UNEQUAL:
+            yield _reason(
+                "WARN",
+                "unequal",
+                f"It finds {gap.class_name} less often by {gap.attribute}: {gap.worst} against {gap.best}, recall "
+                f"lower by {_percent(gap)}.",
+            )
+
+
+def _degraded(lost: Mapping[str, Figure]) -> Iterator[Reason]:
+    for name, figure in lost.items():
+        level = _level(figure.defined.low, fail=USED, warn=NOTICED)
+        if level:
+            yield _reason(
+                level,
+                "degraded",
+                f"Brought through 224 pixels and JPEG of quality 75, it is right less often on "
+                f"{'all images' if name == 'all' else name}, by {_percent(figure)}.",
             )
 
 
