@@ -1,0 +1,136 @@
+"""Films with lung masks, from the dataset or a folder, and the batches that the segmenter learns from."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cxr_keras3 import images
+from cxr_keras3.base.concurrency import map_ahead
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.lungs.network import SIZE
+from cxr_keras3.lungs.painting import painted
+from cxr_keras3.lungs.sides import divided
+from tfds_cxr.labels import LABELS
+from tfds_cxr.reading import read
+from tfds_cxr.tfds_cxr_dataset_builder import Builder
+
+_BATCHES_AHEAD = 4
+_TURN, _SHIFT, _ZOOM, _STRETCH = 12.0, 0.12, (0.7, 1.35), 0.15  # degrees; shares of the side; factors
+
+
+@dataclass(frozen=True, eq=False)
+class Outlined:
+    """Films whose lungs a person has outlined.
+
+    Attributes:
+        images: uint8 (N, 299, 299, 1).
+        lungs: bool (N, 256, 256, 2), the right lung and the left.
+        names: (N,), file names without ending.
+        sources: (N,), the collection, or "folder".
+        classes: (N,), of the database, or empty.
+        groups: (N,), equal for films of one patient.
+    """
+
+    images: npt.NDArray[np.uint8]
+    lungs: npt.NDArray[np.bool_]
+    names: np.ndarray
+    sources: np.ndarray
+    classes: np.ndarray
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def of_split(builder: Builder, split: str) -> Outlined:
+    """The films of a split that have a mask.
+
+    Raises:
+        UserError: Where none has.
+    """
+    rows = [row for row in read(builder, split) if row["has_mask"]]
+    if not rows:
+        raise UserError(
+            f"the {split} split must hold films with lung masks, it holds none; build from a copy that has them"
+        )
+    return Outlined(
+        images=np.stack([row["image"] for row in rows]),
+        lungs=np.stack([divided(row["mask"][..., 0] > 127) for row in rows]),
+        names=_texts(row["image_id"].decode() for row in rows),
+        sources=_texts(row["source"].decode() for row in rows),
+        classes=_texts(LABELS[row["label"]] for row in rows),
+        groups=_texts(row["group_id"].decode() for row in rows),
+    )
+
+
+def of_folder(folder: Path) -> Outlined:
+    """Films in `folder/images` with a mask of the same name in `folder/masks`; each a patient of its own.
+
+    Raises:
+        UserError: Where there is no such pair, or one cannot be read.
+    """
+    pairs = [(path, folder / "masks" / path.name) for path in sorted((folder / "images").glob("*.png"))]
+    pairs = [(image, mask) for image, mask in pairs if mask.is_file()]
+    if not pairs:
+        raise UserError(f"a folder of films with masks must hold images/NAME.png and masks/NAME.png, {folder} holds none")
+    films = [images.canonical(images.decode(image).pixels) for image, _ in pairs]
+    masks = [np.asarray(Image.open(mask).convert("L").resize((SIZE, SIZE), Image.Resampling.NEAREST)) for _, mask in pairs]
+    names = _texts(image.stem for image, _ in pairs)
+    empty = np.full(len(pairs), "")
+    return Outlined(
+        np.stack(films), np.stack([divided(mask > 127) for mask in masks]), names, np.full(len(pairs), "folder"), empty, names
+    )
+
+
+def _texts(values: Iterator[str]) -> np.ndarray:
+    return np.array(list(values), dtype=np.str_)
+
+
+def batches(outlined: Outlined, *, batch_size: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless shuffled batches, each film moved and painted anew: uint8 (B, 299, 299, 1), float32 (B, 256, 256, 2)."""
+
+    def positions() -> Iterator[tuple[int, Sequence[int]]]:
+        for epoch in itertools.count():
+            order = np.random.default_rng((seed, epoch)).permutation(len(outlined))
+            for start in range(0, len(order) - batch_size + 1, batch_size):
+                yield epoch, order[start : start + batch_size].tolist()
+
+    def batch(position: tuple[int, Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+        epoch, chosen = position
+        made = [changed(outlined.images[index], outlined.lungs[index], seed=(seed, epoch, index)) for index in chosen]
+        return np.stack([film for film, _ in made]), np.stack([lungs for _, lungs in made]).astype(np.float32)
+
+    return map_ahead(batch, positions(), ahead=_BATCHES_AHEAD)
+
+
+def changed(
+    film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.bool_], *, seed: tuple[int, ...]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """A film and its lungs turned, shifted, zoomed and stretched alike, then painted; decided by the seed."""
+    generator = np.random.default_rng((*seed, 1))
+    zoom = float(np.exp(generator.uniform(*np.log(_ZOOM))))
+    stretch = float(np.exp(generator.uniform(-_STRETCH, _STRETCH)))
+    angle = np.deg2rad(generator.uniform(-_TURN, _TURN))
+    shift = generator.uniform(-_SHIFT, _SHIFT, 2)
+    matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
+    matrix[0] *= stretch
+    small = Image.fromarray(film[..., 0]).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    moved = np.asarray(_moved(small, matrix, shift, Image.Resampling.BILINEAR))
+    sides = [_moved(Image.fromarray(side), matrix, shift, Image.Resampling.NEAREST) for side in np.moveaxis(lungs, -1, 0)]
+    kept = np.stack([np.asarray(side, dtype=np.bool_) for side in sides], axis=-1)
+    whole = Image.fromarray(painted(moved, kept, seed=seed)).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
+    return np.asarray(whole)[..., np.newaxis], kept
+
+
+def _moved(image: Image.Image, matrix: np.ndarray, shift: np.ndarray, resample: Image.Resampling) -> Image.Image:
+    """The picture under an affine map about its centre, matrix from new to old; what comes in from outside is black."""
+    centre = np.array([SIZE / 2, SIZE / 2])
+    offset = centre + shift * SIZE - matrix @ centre
+    data = (matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1])
+    return image.transform(image.size, Image.Transform.AFFINE, data, resample=resample)

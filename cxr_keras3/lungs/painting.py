@@ -1,0 +1,130 @@
+"""Makes training films harder without changing where the lungs are: opacities, devices, noise, other contrast.
+
+The masks at hand are nearly all of children's clear or patchy lungs. What they lack is painted: a lung that is white
+all over, an effusion, tubes and electrodes, an inverted or noisy film. Everything is decided by the seed.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+Film = npt.NDArray[np.float32]
+"""Grey, (H, W), 0..255."""
+
+Lungs = npt.NDArray[np.bool_]
+"""(H, W, 2), see `network.LUNGS`."""
+
+
+def consolidation(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:
+    """Patches of soft-tissue grey with uneven edges in one or both lungs."""
+    inside = lungs[..., int(generator.integers(2))] if generator.random() < 0.6 else lungs.any(axis=-1)
+    cloud = _cloud(film.shape, generator, scale=generator.uniform(0.03, 0.12))
+    dense = np.clip((cloud - generator.uniform(-0.3, 0.8)) * generator.uniform(1, 3), 0, 1)
+    return _whitened(film, inside, dense * generator.uniform(0.4, 1.0), generator)
+
+
+def white_lung(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:
+    """One lung white from top to bottom, or from the base up to some height, as with a large effusion."""
+    inside = lungs[..., int(generator.integers(2))]
+    rows = np.flatnonzero(inside.any(axis=1))
+    if not len(rows):
+        return film
+    level = rows[0] + (rows[-1] - rows[0]) * generator.uniform(-0.3, 0.8)
+    columns = np.arange(film.shape[1])
+    surface = level + 0.1 * film.shape[0] * generator.uniform(-1, 1) * np.sin(columns / film.shape[1] * np.pi)
+    below = np.arange(film.shape[0])[:, None] > surface[None, :]
+    dense = ndimage.gaussian_filter(below.astype(np.float32), generator.uniform(2, 8))
+    return _whitened(film, inside, dense * generator.uniform(0.8, 1.0), generator)
+
+
+def half_white(film: Film, lungs: Lungs) -> Film:
+    """The lower half of the larger lung white: what the trial of robustness paints, always the same."""
+    side = int(lungs[..., 1].sum() > lungs[..., 0].sum())
+    inside = lungs[..., side]
+    rows = np.flatnonzero(inside.any(axis=1))
+    below = np.arange(film.shape[0])[:, None] > rows.mean()
+    dense = ndimage.gaussian_filter(np.broadcast_to(below, film.shape).astype(np.float32), 3)
+    return _whitened(film, inside, dense, np.random.default_rng(0))
+
+
+def devices(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:  # noqa: ARG001 -- like the others
+    """Tubes, wires, electrodes and a pacemaker's box, bright, anywhere."""
+    height, width = film.shape
+    drawn = Image.fromarray(film)
+    pen = ImageDraw.Draw(drawn)
+    grey = float(np.percentile(film, 99)) * generator.uniform(0.9, 1.1)
+    for _ in range(int(generator.integers(1, 5))):
+        points = generator.uniform(0, 1, (4, 2)) * (width, height)
+        kind = generator.integers(3)
+        if kind == 0:
+            way = ndimage.zoom(points, (8, 1), order=3, mode="nearest")
+            pen.line([tuple(map(float, point)) for point in way], fill=grey, width=int(generator.integers(1, 4)))
+        else:
+            (x, y), radius = points[0], generator.uniform(0.01, 0.05) * width
+            shape = pen.ellipse if kind == 1 else pen.rectangle
+            shape((x - radius, y - radius, x + radius, y + radius), fill=grey)
+    return np.asarray(drawn, dtype=np.float32)
+
+
+def inverted(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:  # noqa: ARG001 -- like the others
+    """Black for white."""
+    return np.asarray(255.0 - film, dtype=np.float32)
+
+
+def toned(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:  # noqa: ARG001 -- like the others
+    """Another tone curve, contrast and brightness, down to a film that is nearly flat."""
+    levels = np.clip(film / 255.0, 0, 1) ** np.exp(generator.normal(0, 0.4))
+    contrast, offset = generator.uniform(0.25, 1.2), generator.uniform(-0.3, 0.3)
+    return np.asarray(255.0 * np.clip((levels - 0.5) * contrast + 0.5 + offset, 0, 1), dtype=np.float32)
+
+
+def blurred_or_noisy(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:  # noqa: ARG001 -- like the others
+    """Out of focus, or grainy."""
+    if generator.random() < 0.5:
+        return np.asarray(ndimage.gaussian_filter(film, generator.uniform(0.3, 2.5)), dtype=np.float32)
+    return np.asarray(film + generator.normal(0, generator.uniform(3, 25), film.shape), dtype=np.float32)
+
+
+CHANGES: tuple[tuple[Callable[[Film, Lungs, np.random.Generator], Film], float], ...] = (
+    (consolidation, 0.35),
+    (white_lung, 0.2),
+    (devices, 0.25),
+    (toned, 0.6),
+    (blurred_or_noisy, 0.35),
+    (inverted, 0.05),
+)
+"""Each change and the share of films that it is made to, in this order."""
+
+
+def painted(film: npt.NDArray[np.uint8], lungs: Lungs, *, seed: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """A film with some of `CHANGES` made.
+
+    Args:
+        film: uint8 (H, W).
+        lungs: bool (H, W, 2); they stay where they are.
+        seed: Decides which changes, and how.
+    """
+    generator = np.random.default_rng(seed)
+    changed = film.astype(np.float32)
+    for change, share in CHANGES:
+        if generator.random() < share:
+            changed = change(changed, lungs, generator)
+    return np.clip(np.round(changed), 0, 255).astype(np.uint8)
+
+
+def _cloud(shape: tuple[int, ...], generator: np.random.Generator, *, scale: float) -> Film:
+    """Smooth noise of mean 0 and spread 1."""
+    noise = ndimage.gaussian_filter(generator.normal(0, 1, shape), scale * shape[0])
+    return np.asarray((noise - noise.mean()) / max(float(noise.std()), 1e-9), dtype=np.float32)
+
+
+def _whitened(
+    film: Film, inside: npt.NDArray[np.bool_], dense: npt.NDArray[np.floating], generator: np.random.Generator
+) -> Film:
+    """Brings the film inside to the grey of dense tissue, by shares 0..1; ribs and grain stay faintly visible."""
+    tissue = float(np.percentile(film, 85)) * generator.uniform(0.9, 1.05)
+    share = 0.95 * dense * ndimage.gaussian_filter(inside.astype(np.float32), 1.0)
+    return np.asarray(film * (1 - share) + share * tissue, dtype=np.float32)
