@@ -152,8 +152,8 @@ def view_tests(views: np.ndarray, labels: np.ndarray, logits: np.ndarray, *, gro
     A class is mostly AP or mostly PA. The gap is its recall on films of that view less its recall on the others, the
     mean over the classes. It alone proves nothing: disease that is worse in bed makes one too. But a model that answers
     by the view says "mostly AP" more readily of AP films whatever they show. So the shift is taken in each class, from
-    PA to AP: of the log-odds of the classes that are mostly AP against those that are mostly PA. Severe disease shifts the
-    diseased classes alone, poor films shift both kinds apart; use of the view shifts both kinds the same way.
+    PA to AP: of the log-odds of the classes that are mostly AP against those that are mostly PA. Severe disease shifts
+    the diseased classes alone, poor films shift both kinds apart; use of the view shifts both kinds the same way.
 
     Returns:
         The tests, of classes with `LEAST_OF_A_VIEW` films of each view; undefined where either kind has none.
