@@ -36,7 +36,7 @@ from cxr_keras3.run.metrics import (
 from cxr_keras3.run.parity import PARITY, Agreement, Parity
 from cxr_keras3.run.predictions import write_predictions
 from cxr_keras3.run.source_tests import SourceTests
-from cxr_keras3.run.subgroup_tests import SubgroupTests
+from cxr_keras3.run.subgroup_tests import SubgroupTests, ViewTests
 from cxr_keras3.serving import runtimes
 from cxr_keras3.statistics.figures import UNDEFINED, ClassFigures, Figure
 from cxr_keras3.statistics.metrics import HEADLINES
@@ -176,7 +176,7 @@ def _audit(verdict: Verdict) -> Audit:
         regions=RegionTests(images=0, without_mask=100, classes=()),
         activation=Activation(images=0, map_cells=(2, 2), share=UNDEFINED, area=UNDEFINED, excess=UNDEFINED),
         sources=sources,
-        subgroups=SubgroupTests(by_attribute={}, gaps=(), view_gap=UNDEFINED, view_probe={}),
+        subgroups=SubgroupTests(by_attribute={}, gaps=(), view=ViewTests(gap=UNDEFINED, shift={}), view_probe={}),
         degraded={"all": figure(0.0)},
         verdict=verdict,
         reasons=(Reason(level="WARN", rule="confounded", text="a <reason>"),),

@@ -44,17 +44,36 @@ class Gap(Figure):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewTests:
+    """Do answers depend on a film's view, AP or PA? See ADR 33.
+
+    Attributes:
+        gap: Recall on films of the view that is usual for their class less that on the others, mean of the classes.
+        shift: "AP" and "PA", for the classes that are mostly of that view: how far the log-odds of the mostly-AP
+            classes rise from PA films to AP films of one class. Nothing where the gap is undefined.
+    """
+
+    gap: Figure
+    shift: Mapping[str, Figure]
+
+    @property
+    def is_used(self) -> bool:
+        """Whether both shifts are shown to be upward, which severity of disease or quality of films cannot do."""
+        return bool(self.shift) and all(figure.defined.low > 0 for figure in self.shift.values())
+
+
+@dataclass(frozen=True, kw_only=True)
 class SubgroupTests:
     """What depends on view, sex and age.
 
     Attributes:
         by_attribute: "view", "sex" and "age" to value to figures; nothing where nothing is known.
         gaps: Equal-opportunity gaps.
-        view_gap: How far right answers depend on a film's view being the usual one of its class, see ADR 33.
+        view: Whether answers depend on it.
         view_probe: Class to the probe of the view; none for the validation split, on which probes are fitted.
     """
 
     by_attribute: Mapping[str, Mapping[str, Subgroup]]
     gaps: tuple[Gap, ...]
-    view_gap: Figure
+    view: ViewTests
     view_probe: Mapping[str, Probe]

@@ -13,7 +13,7 @@ from cxr_keras3.evaluation.audit.auditing import margin
 from cxr_keras3.evaluation.audit.verdict import judge
 from cxr_keras3.run.audit import Activation, Audit, AuditFigures, Margin, RegionTests
 from cxr_keras3.run.source_tests import Contrast, LeftOut, Probe, SourceTests
-from cxr_keras3.run.subgroup_tests import Gap, SubgroupTests
+from cxr_keras3.run.subgroup_tests import Gap, SubgroupTests, ViewTests
 from cxr_keras3.statistics.figures import UNDEFINED, Figure
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
@@ -106,7 +106,7 @@ def reads_lungs(images: np.ndarray, masks: np.ndarray, labels: np.ndarray) -> cu
 
 NO_SOURCES = SourceTests(by_source={}, by_age_group={}, exclusive_classes=(), fair_contrasts=(), probe={}, left_out=())
 
-NO_SUBGROUPS = SubgroupTests(by_attribute={}, gaps=(), view_gap=UNDEFINED, view_probe={})
+NO_SUBGROUPS = SubgroupTests(by_attribute={}, gaps=(), view=ViewTests(gap=UNDEFINED, shift={}), view_probe={})
 
 
 def audited(predict: cues.Predict, films: Films, *, seed: int = 0) -> Audit:
@@ -281,7 +281,7 @@ CLEAN = AuditFigures(
     subgroups=SubgroupTests(
         by_attribute={},
         gaps=(Gap(attribute="sex", class_name="Normal", best="M", worst="F", **vars(figure(0.03))),),
-        view_gap=figure(0.0),
+        view=ViewTests(gap=figure(0.3), shift={"AP": figure(0.5), "PA": figure(0.0)}),
         view_probe={},
     ),
     degraded={"all": figure(0.0), "Normal": figure(0.01)},
@@ -312,13 +312,17 @@ def with_left_out(value: float) -> AuditFigures:
     return with_sources(left_out=(replace(CLEAN.sources.left_out[0], drop=figure(value)),))
 
 
+def by_view(gap: float) -> ViewTests:
+    return ViewTests(gap=figure(gap), shift={"AP": figure(0.5), "PA": figure(0.5)})
+
+
 def with_subgroups(**changed: object) -> AuditFigures:
     return replace(CLEAN, subgroups=replace(CLEAN.subgroups, **changed))
 
 
 RULES = [
-    (with_subgroups(view_gap=figure(0.2)), "FAIL", "view"),
-    (with_subgroups(view_gap=figure(0.06)), "WARN", "view"),
+    (with_subgroups(view=by_view(0.2)), "FAIL", "view"),
+    (with_subgroups(view=by_view(0.06)), "WARN", "view"),
     (with_subgroups(gaps=(replace(CLEAN.subgroups.gaps[0], **vars(figure(0.2))),)), "WARN", "unequal"),
     (replace(CLEAN, degraded={"Normal": figure(0.2)}), "FAIL", "degraded"),
     (replace(CLEAN, degraded={"all": figure(0.06)}), "WARN", "degraded"),

@@ -17,32 +17,49 @@ VIEWS = np.where((TRUTH == 1) == USUAL, "AP", "PA")
 GROUPS = np.arange(COUNT)
 
 
+def logits(shift: np.ndarray, *, evidence: np.ndarray | float = 4.0) -> np.ndarray:
+    """Logits of a model with evidence for the true class, a random part, and a shift towards class 1."""
+    found = RNG.normal(0, 1, (COUNT, 4))
+    found[:, [0, 3]] -= 8
+    found[np.arange(COUNT), TRUTH] += evidence
+    found[:, 1] += shift
+    return found
+
+
 def test_a_model_that_answers_by_the_view_is_found() -> None:
-    by_view = np.where(VIEWS == "AP", 1, 2)
-    gap = subgroups.view_gap(VIEWS, TRUTH, by_view, groups=GROUPS)
-    assert gap.value == pytest.approx(1.0)
+    found = subgroups.view_tests(VIEWS, TRUTH, logits(np.where(VIEWS == "AP", 6.0, -6.0)), groups=GROUPS)
+    assert found.is_used
+    assert found.gap.low > 0.5
+    assert found.shift["AP"].value == pytest.approx(12, abs=1)
 
 
-def test_a_model_that_answers_half_by_the_view_is_found() -> None:
-    half = np.where(RNG.random(COUNT) < 0.3, np.where(VIEWS == "AP", 1, 2), TRUTH)
-    assert subgroups.view_gap(VIEWS, TRUTH, half, groups=GROUPS).low > 0.1
+def test_a_model_whose_strong_evidence_hides_the_view_in_one_kind_is_found() -> None:
+    strong = np.where(TRUTH == 1, 12.0, 3.0)
+    found = subgroups.view_tests(
+        VIEWS, TRUTH, logits(np.where(VIEWS == "AP", 4.0, 0.0), evidence=strong), groups=GROUPS
+    )
+    assert found.is_used
+    assert found.gap.low > 0.2
 
 
-def test_errors_that_have_nothing_to_do_with_the_view_make_no_gap() -> None:
-    wrong = RNG.random(COUNT) < 0.2
-    gap = subgroups.view_gap(VIEWS, TRUTH, np.where(wrong, 3 - TRUTH, TRUTH), groups=GROUPS)
-    assert gap.low < 0.02
-
-
-def test_disease_that_is_worse_in_bed_alone_is_no_use_of_the_view() -> None:
-    mild = (TRUTH == 1) & (VIEWS == "PA") & (RNG.random(COUNT) < 0.5)
-    gap = subgroups.view_gap(VIEWS, TRUTH, np.where(mild, 2, TRUTH), groups=GROUPS)
-    assert gap.value == pytest.approx(0.0, abs=0.01)
+@pytest.mark.parametrize(
+    ("shift", "evidence"),
+    [
+        (0.0, 4.0),  # nothing to do with the view
+        (0.0, np.where((TRUTH == 1) & (VIEWS == "PA"), 0.5, 4.0)),  # disease that is milder standing
+        (0.0, np.where(VIEWS == "AP", 1.0, 4.0)),  # films that are worse in bed
+    ],
+)
+def test_severity_and_quality_are_no_use_of_the_view(shift: float, evidence: float | np.ndarray) -> None:
+    found = subgroups.view_tests(VIEWS, TRUTH, logits(np.full(COUNT, shift), evidence=evidence), groups=GROUPS)
+    assert not found.is_used
 
 
 @pytest.mark.parametrize("views", [np.full(COUNT, ""), np.full(COUNT, "PA"), np.where(TRUTH == 1, "AP", "PA")])
 def test_without_both_views_in_both_kinds_there_is_no_figure(views: np.ndarray) -> None:
-    assert subgroups.view_gap(views, TRUTH, TRUTH, groups=GROUPS).value is None
+    found = subgroups.view_tests(views, TRUTH, logits(np.zeros(COUNT)), groups=GROUPS)
+    assert found.gap.value is None
+    assert not found.is_used
 
 
 def test_figures_within_a_view_are_those_of_its_films() -> None:

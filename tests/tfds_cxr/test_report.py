@@ -73,7 +73,7 @@ def page(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
 
 def test_counts_are_those_of_the_dataset(page: Page, data_dir: Path) -> None:
     counts = Builder(data_dir=data_dir).info.metadata["counts"]
-    by_source, by_class, group_sizes = page.tables
+    by_source, by_class, by_patient, group_sizes = page.tables
     assert by_source[0] == ["class", "source", *SPLITS, "images", ""]
     for label, row in zip(LABELS, by_source[1:-1], strict=True):
         in_splits = [counts[split][label] for split in SPLITS]
@@ -83,6 +83,9 @@ def test_counts_are_those_of_the_dataset(page: Page, data_dir: Path) -> None:
     for label, row in zip(LABELS, by_class[1:], strict=True):
         images = str(sum(counts[split][label] for split in SPLITS))
         assert row == [label, images, f"{PUBLISHED_COUNTS[label]:,}", images, "0", "100 %", f"L {images}"]
+    for label, row in zip(LABELS, by_patient[1:], strict=True):  # phantoms stand, and are no patients
+        images = str(sum(counts[split][label] for split in SPLITS))
+        assert row == [label, "0", "0", "0", images, "0", "0", "0", images, "-", "-"]
     assert group_sizes == [["images in a group", "1"], ["groups", str(sum(of_splits))]]
 
 

@@ -58,7 +58,7 @@ def audit(
         ),
         activation=regions.activation_in_lungs(outputs.activation_maps, masks, predicted, groups=groups),
         sources=_source_tests(examples, outputs, probed=probed[0] if probed else None, class_names=class_names),
-        subgroups=subgroup_tests(examples, predicted, outputs.features, probed=probed, class_names=class_names),
+        subgroups=subgroup_tests(examples, outputs, probed=probed, class_names=class_names),
         degraded=_lost_when_degraded(predict, examples, predicted, drawn, class_names=class_names),
     )
     return judge(figures, macro_auroc=macro_auroc)

@@ -1,17 +1,22 @@
 """Figures within view, sex and age, how far recall differs between them, and whether the view decides."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from scipy.special import logsumexp
 
 from cxr_keras3.evaluation.audit.sources import LEAST_IMAGES, Part, source_probe
 from cxr_keras3.run.source_tests import Probe
-from cxr_keras3.run.subgroup_tests import Gap, Subgroup, SubgroupTests
-from cxr_keras3.statistics.bootstrap import Bootstrap, ratio, share
-from cxr_keras3.statistics.figures import UNDEFINED, Figure
+from cxr_keras3.run.subgroup_tests import Gap, Subgroup, SubgroupTests, ViewTests
+from cxr_keras3.serving.outputs import Outputs
+from cxr_keras3.statistics.bootstrap import Bootstrap, Statistic, ratio, share
+from cxr_keras3.statistics.figures import UNDEFINED
 from cxr_keras3.statistics.metrics import mean_recall
 from cxr_keras3.training.data import Split
 from tfds_cxr.provenance import UNKNOWN
+
+LEAST_OF_A_VIEW = 5
+"""Films of a class in each view, below which it has no part in the tests of the view."""
 
 Probed = tuple[Part, np.ndarray]
 """What probes are fitted on, and the view of each image of it, text (N,)."""
@@ -22,8 +27,7 @@ AGE_BANDS = {"under 18": (0, 18), "18 to 39": (18, 40), "40 to 59": (40, 60), "6
 
 def subgroup_tests(
     examples: Split,
-    predicted: np.ndarray,
-    features: np.ndarray,
+    outputs: Outputs,
     *,
     probed: Probed | None,
     class_names: tuple[str, ...],
@@ -32,11 +36,11 @@ def subgroup_tests(
 
     Args:
         examples: The split.
-        predicted: int (N,).
-        features: float (N, channels), of the split.
+        outputs: What the model gives for it.
         probed: The validation split as probes see it, and its views; None leaves the probe out.
         class_names: In the order of the labels.
     """
+    predicted = outputs.logits.argmax(axis=1)
     attributes = {"view": examples.views, "sex": examples.sexes, "age": age_bands(examples.ages)}
     found = {
         name: subgroups(values, examples.labels, predicted, groups=examples.group_ids, class_names=class_names)
@@ -54,14 +58,14 @@ def subgroup_tests(
         (learnt, labels, _), views = probed
         probe = source_probe(
             (learnt, labels, named(views)),
-            (features, examples.labels, named(examples.views)),
+            (outputs.features, examples.labels, named(examples.views)),
             groups=examples.group_ids,
             class_names=class_names,
         )
     return SubgroupTests(
         by_attribute={name: rows for name, rows in found.items() if rows},
         gaps=tuple(gaps),
-        view_gap=view_gap(examples.views, examples.labels, predicted, groups=examples.group_ids),
+        view=view_tests(examples.views, examples.labels, outputs.logits, groups=examples.group_ids),
         view_probe=probe,
     )
 
@@ -130,7 +134,7 @@ def recall_gaps(
         best, worst = (pick(parts, key=lambda value: right[parts[value]].mean()) for pick in (max, min))
         if best == worst:  # all are equal
             continue
-        figure = _difference(right, parts[best], parts[worst], groups=groups)
+        figure = Bootstrap(groups).figure(_mean_difference(right, [(parts[best], parts[worst])]))
         yield Gap(
             attribute=attribute,
             class_name=name,
@@ -142,41 +146,54 @@ def recall_gaps(
         )
 
 
-def view_gap(views: np.ndarray, labels: np.ndarray, predicted: np.ndarray, *, groups: np.ndarray) -> Figure:
-    """How far right answers depend on a film's view being the usual one of its class.
+def view_tests(views: np.ndarray, labels: np.ndarray, logits: np.ndarray, *, groups: np.ndarray) -> ViewTests:
+    """Whether answers depend on a film's view being the usual one of its class, and by how much.
 
-    Of the classes that are mostly AP, the accuracy on AP films less that on PA films; of those that are mostly PA, the
-    reverse; and of these two the smaller. Disease that is worse in bed makes the first positive, or better films
-    standing the second, but only a model that answers by the view makes both.
+    A class is mostly AP or mostly PA. The gap is its recall on films of that view less its recall on the others, the
+    mean over the classes. It alone proves nothing: disease that is worse in bed makes one too. But a model that answers
+    by the view says "mostly AP" more readily of AP films whatever they show. So the shift is taken in each class, from
+    PA to AP: of the log-odds of the classes that are mostly AP against those that are mostly PA. Severe disease shifts
+    the diseased classes alone, poor films shift both kinds apart; use of the view shifts both kinds the same way.
 
     Returns:
-        The gap with its interval, -1..1; undefined where a class of either kind, or ten films of either view in one of
-        the kinds, are missing.
+        The tests, of classes with `LEAST_OF_A_VIEW` films of each view; undefined where either kind has none.
     """
-    ap, pa = views == "AP", views == "PA"
-    surplus = {label: int(ap[labels == label].sum()) - int(pa[labels == label].sum()) for label in np.unique(labels)}
-    mostly_ap = [label for label, more in surplus.items() if more > 0]
-    mostly_pa = [label for label, more in surplus.items() if more < 0]
-    right = (predicted == labels).astype(float)
-    cells = [np.isin(labels, kind) & view for kind in (mostly_ap, mostly_pa) for view in (ap, pa)]
-    if min(cell.sum() for cell in cells) < LEAST_IMAGES:
-        return UNDEFINED
+    films = {view: [(labels == label) & (views == view) for label in range(logits.shape[1])] for view in ("AP", "PA")}
+    counts = {view: np.array([part.sum() for part in parts]) for view, parts in films.items()}
+    enough = np.minimum(counts["AP"], counts["PA"]) >= LEAST_OF_A_VIEW
+    kinds = {"AP": enough & (counts["AP"] > counts["PA"]), "PA": enough & (counts["PA"] > counts["AP"])}
+    if not all(kind.any() for kind in kinds.values()):
+        return ViewTests(gap=UNDEFINED, shift={})
+    sides = (logits[:, counts["AP"] > counts["PA"]], logits[:, counts["PA"] > counts["AP"]])
+    odds = logsumexp(sides[0], axis=1) - logsumexp(sides[1], axis=1)
+    right = (logits.argmax(axis=1) == labels).astype(float)
+    usual = [
+        (films[view][index], films["PA" if view == "AP" else "AP"][index])
+        for view, kind in kinds.items()
+        for index in np.flatnonzero(kind)
+    ]
+    samples = Bootstrap(groups)
+    return ViewTests(
+        gap=samples.figure(_mean_difference(right, usual)),
+        shift={
+            view: samples.figure(
+                _mean_difference(odds, [(films["AP"][index], films["PA"][index]) for index in np.flatnonzero(kind)])
+            )
+            for view, kind in kinds.items()
+        },
+    )
+
+
+def _mean_difference(values: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Statistic:
+    """The mean over pairs of parts of the mean on the one less that on the other."""
 
     def statistic(weights: np.ndarray) -> np.ndarray:
-        of_ap, of_pa, of_standing_ap, of_standing = (
-            ratio(weights[:, cell] @ right[cell], weights[:, cell].sum(axis=1)) for cell in cells
-        )
-        return np.asarray(np.minimum(of_ap - of_pa, of_standing - of_standing_ap))
+        def average(part: np.ndarray) -> np.ndarray:
+            return ratio(weights[:, part] @ values[part], weights[:, part].sum(axis=1))
 
-    return Bootstrap(groups).figure(statistic)
+        return np.asarray(np.mean([average(one) - average(other) for one, other in pairs], axis=0))
 
-
-def _difference(right: np.ndarray, one: np.ndarray, other: np.ndarray, *, groups: np.ndarray) -> Figure:
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        first, second = (ratio(weights[:, part] @ right[part], weights[:, part].sum(axis=1)) for part in (one, other))
-        return np.asarray(first - second)
-
-    return Bootstrap(groups).figure(statistic)
+    return statistic
 
 
 def _values(values: np.ndarray) -> list[str]:

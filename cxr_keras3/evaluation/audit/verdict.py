@@ -35,8 +35,10 @@ def judge(figures: AuditFigures, *, macro_auroc: float | None) -> Audit:
         *_degraded(figures.degraded),
     ]
     reasons.sort(key=lambda reason: reason.level)  # FAIL before WARN
-    asked = {**figures.cues, VIEW: figures.subgroups.view_gap}
-    known = {name: gap.defined for name, gap in asked.items() if gap.value is not None}
+    asked = dict(figures.cues)
+    if figures.subgroups.view.is_used:
+        asked[VIEW] = figures.subgroups.view.gap
+    known = {name: gap.defined for name, gap in asked.items()}
     used = {name: gap.value for name, gap in known.items() if gap.low > NOTICED}
     return Audit(
         **vars(figures),
@@ -130,14 +132,14 @@ def _sources(sources: SourceTests, macro_auroc: float | None) -> Iterator[Reason
 
 
 def _subgroups(tests: SubgroupTests) -> Iterator[Reason]:
-    if tests.view_gap.value is not None:
-        level = _level(tests.view_gap.defined.low, fail=USED, warn=NOTICED)
+    if tests.view.is_used:
+        level = _level(tests.view.gap.defined.low, fail=USED, warn=NOTICED)
         if level:
             yield _reason(
                 level,
                 VIEW,
-                "Right answers depend on the view: where the view is unusual for the class it is right less often, in "
-                f"classes that are mostly AP and mostly PA alike, by {_percent(tests.view_gap)} at least.",
+                "Right answers depend on the view: AP films are taken for classes that are mostly AP whatever they "
+                f"show, and where the view is unusual for the class recall is lower by {_percent(tests.view.gap)}.",
             )
     for gap in tests.gaps:
         if gap.defined.low > UNEQUAL:
