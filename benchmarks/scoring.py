@@ -85,13 +85,14 @@ def load_ours(contender: str, folder: Path) -> Score:
     """OpenVINO or Keras, by the runtimes of the package."""
     import numpy as np  # noqa: PLC0415 -- counted into the contender's start
 
+    from cxr_keras3.backend.openvino_graph import InferencePrecision  # noqa: PLC0415
     from cxr_keras3.run.folder import Run  # noqa: PLC0415
     from cxr_keras3.serving import runtimes  # noqa: PLC0415
 
     kind, variant = contender.split("_")
     runtime: runtimes.Runtime
     if kind == "openvino":
-        precision: runtimes.InferencePrecision = "bfloat16" if variant == "bfloat16" else "float32"
+        precision: InferencePrecision = "bfloat16" if variant == "bfloat16" else "float32"
         runtime, step = runtimes.load_runtime(Run.open(folder), kind, precision=precision), 16
     else:
         runtime, step = runtimes.load_runtime(Run.open(folder), variant), BATCH

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base import records
 from cxr_keras3.run import calibration, gate
 from cxr_keras3.run.audit import Activation, Audit, Floor, Margin, Reason, RegionTests, Verdict
@@ -57,7 +58,7 @@ def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = Fa
     """Writes manifest, export and, where a temperature is given, calibration."""
     export = folder / EXPORTS / "openvino"
     export.mkdir(parents=True)
-    _write_graph(export / runtimes.OPENVINO_MODEL, temperature or 1.0)
+    _write_graph(export / openvino_graph.GRAPH, temperature or 1.0)
     records.write(export / PARITY, Parity(2, "openvino", 8, "drawn", temperature or 1.0, "any", EQUAL, None))
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
@@ -80,7 +81,7 @@ def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = Fa
 
 
 def _write_graph(path: Path, temperature: float) -> None:
-    openvino = runtimes.import_openvino()
+    openvino = openvino_graph.import_openvino()
     from openvino import opset13 as ops
 
     images = ops.parameter([-1, 299, 299, 1], np.uint8, name="image")

@@ -14,7 +14,7 @@ from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.lungs.network import SIZE
-from cxr_keras3.lungs.painting import painted
+from cxr_keras3.lungs.painting import no_chest, painted
 from cxr_keras3.lungs.sides import divided
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
@@ -22,6 +22,8 @@ from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 _BATCHES_AHEAD = 4
 _TURN, _SHIFT, _ZOOM, _STRETCH = 12.0, 0.12, (0.7, 1.35), 0.15  # degrees; shares of the side; factors
+_CUT_OFF = 0.12  # share of the films whose lungs are pushed over the edge
+_NO_CHEST = 0.06  # share of the batches' films that show no lungs at all
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +80,22 @@ def of_folder(folder: Path) -> Outlined:
     pairs = [(path, folder / "masks" / path.name) for path in sorted((folder / "images").glob("*.png"))]
     pairs = [(image, mask) for image, mask in pairs if mask.is_file()]
     if not pairs:
-        raise UserError(f"a folder of films with masks must hold images/NAME.png and masks/NAME.png, {folder} holds none")
+        raise UserError(
+            f"a folder of films with masks must hold images/NAME.png and masks/NAME.png, {folder} holds none"
+        )
     films = [images.canonical(images.decode(image).pixels) for image, _ in pairs]
-    masks = [np.asarray(Image.open(mask).convert("L").resize((SIZE, SIZE), Image.Resampling.NEAREST)) for _, mask in pairs]
+    masks = [
+        np.asarray(Image.open(mask).convert("L").resize((SIZE, SIZE), Image.Resampling.NEAREST)) for _, mask in pairs
+    ]
     names = _texts(image.stem for image, _ in pairs)
     empty = np.full(len(pairs), "")
     return Outlined(
-        np.stack(films), np.stack([divided(mask > 127) for mask in masks]), names, np.full(len(pairs), "folder"), empty, names
+        np.stack(films),
+        np.stack([divided(mask > 127) for mask in masks]),
+        names,
+        np.full(len(pairs), "folder"),
+        empty,
+        names,
     )
 
 
@@ -112,17 +123,30 @@ def batches(outlined: Outlined, *, batch_size: int, seed: int) -> Iterator[tuple
 def changed(
     film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.bool_], *, seed: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-    """A film and its lungs turned, shifted, zoomed and stretched alike, then painted; decided by the seed."""
+    """A film and its lungs mirrored, turned, shifted, zoomed and stretched alike, then painted; decided by the seed.
+
+    A mirrored film's lungs change sides: right and left are told by place, as a reader does who takes a film for
+    unmirrored. In some films the lungs are pushed over the edge, and some are made into what shows none.
+    """
     generator = np.random.default_rng((*seed, 1))
+    if generator.random() < 0.5:
+        film, lungs = film[:, ::-1], lungs[:, ::-1, ::-1]
+    if generator.random() < _NO_CHEST:
+        nothing = no_chest(film[..., 0], generator)[..., np.newaxis]
+        return nothing, np.zeros_like(lungs)
     zoom = float(np.exp(generator.uniform(*np.log(_ZOOM))))
     stretch = float(np.exp(generator.uniform(-_STRETCH, _STRETCH)))
     angle = np.deg2rad(generator.uniform(-_TURN, _TURN))
     shift = generator.uniform(-_SHIFT, _SHIFT, 2)
+    if generator.random() < _CUT_OFF:
+        zoom, shift = zoom * 1.4, shift * 2.5
     matrix = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) / zoom
     matrix[0] *= stretch
-    small = Image.fromarray(film[..., 0]).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    small = Image.fromarray(np.ascontiguousarray(film[..., 0])).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     moved = np.asarray(_moved(small, matrix, shift, Image.Resampling.BILINEAR))
-    sides = [_moved(Image.fromarray(side), matrix, shift, Image.Resampling.NEAREST) for side in np.moveaxis(lungs, -1, 0)]
+    sides = [
+        _moved(Image.fromarray(side), matrix, shift, Image.Resampling.NEAREST) for side in np.moveaxis(lungs, -1, 0)
+    ]
     kept = np.stack([np.asarray(side, dtype=np.bool_) for side in sides], axis=-1)
     whole = Image.fromarray(painted(moved, kept, seed=seed)).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR)
     return np.asarray(whole)[..., np.newaxis], kept

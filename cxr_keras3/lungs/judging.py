@@ -1,4 +1,4 @@
-"""How well outlines agree with those that people drew: by source and class, with intervals, and under painted opacities."""
+"""How well outlines agree with those that people drew: by source and class, and under painted opacities."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -115,6 +115,57 @@ def painted(film: npt.NDArray[np.uint8], lungs: Lungs, *, seed: tuple[int, ...])
     return np.clip(np.round(changed), 0, 255).astype(np.uint8)
 
 
+def no_chest(film: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """A picture without lungs, of a film (H, W): its tiles shuffled, a strip of its edge enlarged, or bones drawn."""
+    kind = generator.integers(3)
+    if kind == 0:
+        return _shuffled(film, generator)
+    if kind == 1:
+        return _strip(film, generator)
+    return _limb(film.shape, generator)
+
+
+def _shuffled(film: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+    side = min(film.shape) // int(generator.integers(4, 8))
+    rows, columns = (size // side for size in film.shape)
+    tiles = [film[y * side : (y + 1) * side, x * side : (x + 1) * side] for y in range(rows) for x in range(columns)]
+    order = generator.permutation(len(tiles))
+    joined = np.block([[np.rot90(tiles[order[y * columns + x]], x + y) for x in range(columns)] for y in range(rows)])
+    return np.asarray(Image.fromarray(joined).resize(film.shape[::-1], Image.Resampling.BILINEAR))
+
+
+def _strip(film: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """The lowest eighth of a film, where no lung reaches, or its outermost tenth at a side, enlarged."""
+    height, width = film.shape
+    parts = (film[-height // 8 :], film[:, : width // 12], film[:, -width // 12 :])
+    part = np.ascontiguousarray(np.rot90(parts[int(generator.integers(3))], int(generator.integers(4))))
+    return np.asarray(Image.fromarray(part).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _limb(shape: tuple[int, ...], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Soft tissue with a few long or round bones in it, on black."""
+    height, width = shape
+    drawn = Image.new("L", (width, height))
+    pen = ImageDraw.Draw(drawn)
+    middle, broad = generator.uniform(0.35, 0.65) * width, generator.uniform(0.15, 0.5) * width
+    tissue = int(generator.integers(60, 140))
+    pen.polygon(
+        [(middle - broad, 0), (middle + broad, 0), (middle + 0.8 * broad, height), (middle - 0.8 * broad, height)],
+        tissue,
+    )
+    for _ in range(int(generator.integers(1, 6))):
+        grey = int(generator.integers(tissue + 20, 250))
+        start, end = generator.uniform(0, 1, (2, 2)) * (width, height)
+        thick = int(generator.uniform(0.03, 0.2) * width)
+        pen.line([tuple(start), tuple(end)], fill=grey, width=thick)
+        for x, y in (start, end):
+            radius = thick * generator.uniform(0.5, 1.1)
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=grey)
+    turned = drawn.rotate(float(generator.uniform(0, 360)))
+    grain = ndimage.gaussian_filter(np.asarray(turned, dtype=np.float32), generator.uniform(0.5, 4))
+    return np.clip(grain + generator.normal(0, generator.uniform(1, 12), shape), 0, 255).astype(np.uint8)
+
+
 def _cloud(shape: tuple[int, ...], generator: np.random.Generator, *, scale: float) -> Film:
     """Smooth noise of mean 0 and spread 1."""
     noise = ndimage.gaussian_filter(generator.normal(0, 1, shape), scale * shape[0])

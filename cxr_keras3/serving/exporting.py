@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run.calibration import Calibration
@@ -73,7 +74,7 @@ def _check(
             f"on {len(films)} images it does not: {float32}; it has been deleted, try another format"
         )
     bfloat16 = None
-    if format_name == "openvino" and runtimes.processor_has_bfloat16():
+    if format_name == "openvino" and openvino_graph.processor_has_bfloat16():
         served = runtimes.OpenVINORuntime(folder, "bfloat16")
         bfloat16 = compare(expected, batches.run(served, films, task="parity: openvino in bfloat16"), calibration)
     return Parity(
@@ -89,8 +90,8 @@ def _check(
 
 
 def _write_openvino(model: keras.Model, folder: Path) -> None:
-    runtimes.import_openvino()  # before Keras does
-    model.export(str(folder / runtimes.OPENVINO_MODEL), format="openvino", verbose=False)
+    openvino_graph.import_openvino()  # before Keras does
+    model.export(str(folder / openvino_graph.GRAPH), format="openvino", verbose=False)
 
 
 def _openvino(folder: Path) -> Runtime:

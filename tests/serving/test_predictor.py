@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from cxr_keras3 import images, serving
+from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run import gate
 from cxr_keras3.run.folder import GATE, Run
@@ -164,7 +165,7 @@ def test_bfloat16_needs_an_export_that_allows_it(tmp_path: Path, monkeypatch: py
         (True, None, "float32"),
         (False, near, "float32"),
     ):
-        monkeypatch.setattr(runtimes, "processor_has_bfloat16", lambda has_it=has_it: has_it)
+        monkeypatch.setattr(openvino_graph, "processor_has_bfloat16", lambda has_it=has_it: has_it)
         parity = Parity(2, "openvino", 8, "drawn", 2.0, "any", drawn_run.EQUAL, bfloat16)
         assert runtimes.choose_precision(parity) == expected
 
@@ -173,7 +174,7 @@ def test_an_unknown_runtime_and_a_missing_export_are_named(tmp_path: Path) -> No
     run = drawn_run.write(tmp_path / "run")
     with pytest.raises(UserError, match="openvino, jax, tensorflow, torch"):
         serving.load(run, runtime="cuda")
-    (Run.open(run).export_folder("openvino") / runtimes.OPENVINO_MODEL).unlink()
+    (Run.open(run).export_folder("openvino") / openvino_graph.GRAPH).unlink()
     with pytest.raises(UserError, match=r"model\.xml"):
         serving.load(run)
 
