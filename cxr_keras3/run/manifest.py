@@ -1,6 +1,5 @@
 """The manifest: what a model is. Whoever uses a model takes its names from here and from nowhere else."""
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 
 SCHEMA_VERSION = 1
-PACKAGES = ("keras", "jax", "keras-cv", "tensorflow-datasets", "numpy", "scikit-learn", "pillow")
 INPUT_CONTRACT = {
     "shape": [IMAGE_SIZE, IMAGE_SIZE, 1],
     "dtype": "uint8",
@@ -78,11 +76,6 @@ class Manifest:
         """What kind of model it is, in words."""
         backbone = str(self.config["backbone"])
         return f"mean of {len(self.members)} {backbone}" if self.members else backbone
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the packages that a model depends on, and of this one."""
-    return {name: importlib.metadata.version(name) for name in ("cxr_keras3", *PACKAGES)}
 
 
 def read(path: Path) -> Manifest:

@@ -9,9 +9,10 @@ from typing import Any
 import keras
 
 from cxr_keras3.base import files, records
+from cxr_keras3.base.version import package_versions
 from cxr_keras3.run import calibration
 from cxr_keras3.run.folder import CALIBRATION, MANIFEST, MODEL
-from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest, package_versions
+from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest
 from cxr_keras3.serving import batches, graph
 from cxr_keras3.serving.runtimes import FunctionRuntime
 from cxr_keras3.statistics import metrics

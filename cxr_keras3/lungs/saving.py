@@ -1,0 +1,95 @@
+"""Writes a trained segmenter's folder: the Keras model, its graph for OpenVINO, and the manifest."""
+
+import dataclasses
+import datetime as dt
+import multiprocessing
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from cxr_keras3.backend import selection
+from cxr_keras3.backend.openvino_graph import GRAPH, import_openvino
+from cxr_keras3.base import files, records
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.base.version import package_versions
+from cxr_keras3.lungs import segmenter
+from cxr_keras3.lungs.measures import dice
+from cxr_keras3.lungs.network import BACKBONE
+from cxr_keras3.lungs.segmenter import MANIFEST, MODEL, Segmenter, SegmenterManifest, cleaned
+from cxr_keras3.lungs.training import Schedule, outlines
+
+LICENCE = "for research; learnt from lung masks under CC BY 4.0, see the data card of tfds_cxr for the films' terms"
+LEAST_AGREEMENT = 0.99
+"""Least Dice of the exported graph's outlines with the Keras model's, of every film that they are compared on."""
+
+
+def save(
+    model: keras.Model,
+    folder: Path,
+    *,
+    schedule: Schedule,
+    data: Mapping[str, Any],
+    validation_dice: float,
+    films: np.ndarray,
+) -> Segmenter:
+    """Writes a segmenter's folder, whole or not at all.
+
+    Args:
+        model: From `training.train`.
+        folder: Must not exist; its own folder must.
+        schedule: How it was trained.
+        data: See `SegmenterManifest`.
+        validation_dice: See `SegmenterManifest`.
+        films: uint8 (N, 299, 299, 1), on which the exported graph must outline what the model does.
+
+    Raises:
+        UserError: Where it does not.
+    """
+    manifest = SegmenterManifest(
+        schema_version=segmenter.SCHEMA_VERSION,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        backend=keras.backend.backend(),
+        backbone=BACKBONE,
+        schedule=dataclasses.asdict(schedule),
+        data=data,
+        validation_dice=validation_dice,
+        packages=package_versions(),
+        licence=LICENCE,
+    )
+    with files.replacing(folder) as written:
+        written.mkdir()
+        model.save(written / MODEL)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+            child.submit(export, written).result()
+        records.write(written / MANIFEST, manifest)
+        _require_alike(model, Segmenter.open(written), films)
+    return Segmenter.open(folder)
+
+
+def export(folder: Path) -> None:
+    """Writes the graph of a folder's Keras model, weights in half precision; starts Keras on TensorFlow."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the training that waits for this may hold the GPU
+    openvino = import_openvino()  # before Keras does
+    selection.select("tensorflow")
+    model = keras.models.load_model(folder / MODEL, compile=False)
+    whole = folder / f"whole-{GRAPH}"
+    model.export(str(whole), format="openvino", verbose=False)
+    openvino.save_model(openvino.Core().read_model(whole), folder / GRAPH, compress_to_fp16=True)
+    for path in (whole, whole.with_suffix(".bin")):
+        path.unlink()
+
+
+def _require_alike(model: keras.Model, exported: Segmenter, films: np.ndarray) -> None:
+    expected = [cleaned(found) for found in outlines(model, films)]
+    found = exported.outline(films, task="parity: openvino")
+    least = min(dice(one, other) for one, other in zip(expected, found, strict=True))
+    if least < LEAST_AGREEMENT:
+        raise UserError(
+            f"the exported segmenter must outline what the Keras model does (Dice at least {LEAST_AGREEMENT}), on one "
+            f"of {len(films)} films it is {least:.3f}; nothing was written, train with another seed"
+        )
