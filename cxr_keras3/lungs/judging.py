@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.lungs.anatomy import COLUMNS, measure
 from cxr_keras3.lungs.data import Outlined
 from cxr_keras3.lungs.measures import dice, surface_distance
 from cxr_keras3.lungs.network import LUNGS, SIZE
@@ -18,6 +19,7 @@ from cxr_keras3.statistics.figures import Figure
 Outlining = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.bool_]]
 """Takes films uint8 (N, 299, 299, 1), gives lungs bool (N, 256, 256, 2)."""
 
+SCHEMA_VERSION = 1
 LEAST_FILMS = 10
 """Films of a source or class below which no figure is given."""
 
@@ -41,6 +43,42 @@ class Agreement:
     surface_distance: Figure
     dice_half_white: Figure
     lost_half_white: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureError:
+    """How far a measure from found outlines lies from that of drawn ones (Bland and Altman, The Lancet 1, 1986).
+
+    Attributes:
+        films: With both measures.
+        bias: Mean of found less drawn.
+        low: Lower limit of agreement: bias less 1.96 standard deviations.
+        high: Upper limit of agreement.
+    """
+
+    films: int
+    bias: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What `agreement.json` says of a segmenter.
+
+    Attributes:
+        schema_version: `SCHEMA_VERSION`.
+        segmenter: Its fingerprint.
+        films: What it was judged on, in words.
+        parts: "all", and "source …" and "class …", to figures.
+        measures: Each of `anatomy.COLUMNS` to its error.
+    """
+
+    schema_version: int
+    segmenter: str
+    films: str
+    parts: Mapping[str, Agreement]
+    measures: Mapping[str, MeasureError]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,3 +147,17 @@ def _figures(scores: Scores, part: np.ndarray, *, groups: np.ndarray) -> Agreeme
         dice_half_white=figure(scores.dice_half_white),
         lost_half_white=figure(scores.dice - scores.dice_half_white),
     )
+
+
+def measure_errors(found: npt.NDArray[np.bool_], films: Outlined) -> dict[str, MeasureError]:
+    """The error of each measure of `anatomy.COLUMNS`, over the films where found and drawn outlines both have it."""
+    pairs = [(measure(one).measures, measure(other).measures) for one, other in zip(found, films.lungs, strict=True)]
+    errors = {}
+    for name in COLUMNS:
+        differences = np.array([one[name] - other[name] for one, other in pairs])
+        differences = differences[np.isfinite(differences)]
+        bias, spread = float(differences.mean()), float(differences.std(ddof=1))
+        errors[name] = MeasureError(
+            films=len(differences), bias=bias, low=bias - 1.96 * spread, high=bias + 1.96 * spread
+        )
+    return errors

@@ -32,6 +32,13 @@ def outlined(
     return Image.fromarray(shown)
 
 
+def mask(lungs: npt.NDArray[np.bool_]) -> Image.Image:
+    """Lungs bool (H, W, 2) as a picture of one byte a pixel: 0 nothing, 1 the right lung, 2 the left; in colours."""
+    drawn = Image.fromarray((lungs[..., 0] + 2 * (lungs[..., 1] & ~lungs[..., 0])).astype(np.uint8))
+    drawn.putpalette([0, 0, 0, *COLOURS[0], *COLOURS[1]])
+    return drawn
+
+
 def sheet(pictures: list[tuple[str, Image.Image]], *, columns: int = 5, side: int = 256) -> Image.Image:
     """Pictures side by side, each with its words below."""
     rows = -(-len(pictures) // columns)

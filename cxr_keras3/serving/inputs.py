@@ -13,10 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.images import MAX_FILE_BYTES, Film, ImageError
+from cxr_keras3.images import MAX_FILE_BYTES, Film, ImageError, decode
 
 MAX_ARCHIVE_ENTRIES = 1_000_000
 """Most files read from one zip: it lists them all in memory, some 500 bytes each, when it is opened."""
+
+
+Content = Path | bytes | Callable[[], bytes] | npt.NDArray[np.uint8] | Film
+"""A path; the bytes of a file, or what gives them and may raise `ImageError`; pixels; a decoded film."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +29,24 @@ class Input:
 
     Attributes:
         name: What its answer is filed under.
-        content: Its path; its bytes, or what gives them and may raise `ImageError`; its pixels; or the film that
-            `images.decode` made of it.
+        content: What it is made of.
     """
 
     name: str
-    content: Path | bytes | Callable[[], bytes] | npt.NDArray[np.uint8] | Film
+    content: Content
+
+
+def film(content: Content) -> Film:
+    """The film that an input holds, decoded.
+
+    Raises:
+        ImageError: Where it cannot be decoded.
+    """
+    if isinstance(content, Film):
+        return content
+    if isinstance(content, np.ndarray):
+        return Film(content.squeeze(-1) if content.ndim == 3 else content, original_mode="array")
+    return decode(content() if callable(content) else content)
 
 
 def find(inputs: Sequence[Path]) -> list[Input]:

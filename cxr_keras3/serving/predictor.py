@@ -15,7 +15,7 @@ from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.version import __version__
 from cxr_keras3.run.calibration import NORMAL
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
-from cxr_keras3.serving import batches, runtimes
+from cxr_keras3.serving import batches, inputs, runtimes
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.serving.prediction import Prediction
@@ -192,17 +192,8 @@ def _named(index: int, item: AnyInput) -> Input:
 
 
 def _decode(item: Input) -> _Decoded:
-    content = item.content
-    if isinstance(content, np.ndarray):
-        return _Decoded(item.name, images.canonical(content.squeeze(-1) if content.ndim == 3 else content))
     try:
-        film = _film(content)
+        film = inputs.film(item.content)
     except images.ImageError as error:
         return _Decoded(item.name, None, reason=str(error))
     return _Decoded(item.name, images.canonical(film.pixels), film.warnings, film.sop_instance_uid or "")
-
-
-def _film(content: Path | bytes | Callable[[], bytes] | images.Film) -> images.Film:
-    if isinstance(content, images.Film):
-        return content
-    return images.decode(content() if callable(content) else content)

@@ -1,0 +1,152 @@
+"""What outlines of the lungs say: sizes and places for research, notes for a reader, and whether they are lungs at all.
+
+Lengths are shares of the picture's side, areas of the picture: the size of a pixel on the patient is not known.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cxr_keras3.lungs.network import LUNGS
+
+COLUMNS = ("right_area", "left_area", "right_height", "left_height", "left_share", "tilt")
+"""The measures of `Anatomy.measures`."""
+
+CUT_SHARE = 0.12
+"""Share of the picture's side that a lung runs along an edge, above which it is cut off there."""
+
+TURNED = 15.0
+"""Tilt in degrees above which a film is said to be turned."""
+
+FAINT = 18.0
+"""Standard deviation of the grey levels in the box around the lungs, below which contrast is said to be very low."""
+
+LEAST_AREA, LARGEST_AREA = 0.06, 0.75
+"""Share of the picture that both lungs together have, below and above which they are no lungs of a chest film."""
+
+LEAST_APART, LEAST_HEIGHT = 0.15, 0.15
+"""Least distance of the lungs' centres from side to side, and least height of the higher lung."""
+
+LARGEST_LIKENESS = 6.0
+"""How many times larger than the other a lung may be without being called the only one seen."""
+
+
+@dataclass(frozen=True)
+class Lung:
+    """One lung.
+
+    Attributes:
+        area: Its area.
+        height: From its highest to its lowest point.
+        across: Its centre's distance from the left edge.
+        down: Its centre's distance from the top.
+        cut: The edge of the picture that cuts it off: "top", "bottom", "left" or "right"; empty for none.
+    """
+
+    area: float
+    height: float
+    across: float
+    down: float
+    cut: str
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Both lungs; None where one was not found.
+
+    Attributes:
+        right: The patient's right lung, at the left of the picture.
+        left: The patient's left lung.
+    """
+
+    right: Lung | None
+    left: Lung | None
+
+    @property
+    def tilt(self) -> float:
+        """Degrees by which the line between the lungs' centres leaves the horizontal; NaN without both lungs."""
+        if self.right is None or self.left is None:
+            return math.nan
+        return math.degrees(math.atan2(self.left.down - self.right.down, self.left.across - self.right.across))
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """The measures for research, by `COLUMNS`; 0 for a lung that was not found, NaN for what needs both."""
+        areas = [0.0 if lung is None else lung.area for lung in (self.right, self.left)]
+        heights = [0.0 if lung is None else lung.height for lung in (self.right, self.left)]
+        left_share = areas[1] / sum(areas) if self.right and self.left else math.nan
+        return dict(zip(COLUMNS, (*areas, *heights, left_share, self.tilt), strict=True))
+
+
+def measure(lungs: npt.NDArray[np.bool_]) -> Anatomy:
+    """Measures outlines, bool (H, W, 2)."""
+    return Anatomy(*(_lung(lungs[..., side]) for side in range(len(LUNGS))))
+
+
+def _lung(mask: npt.NDArray[np.bool_]) -> Lung | None:
+    rows, columns = np.nonzero(mask)
+    if not len(rows):
+        return None
+    height, width = mask.shape
+    along = {"top": mask[0].sum() / width, "bottom": mask[-1].sum() / width}
+    along |= {"left": mask[:, 0].sum() / height, "right": mask[:, -1].sum() / height}
+    edge = max(along, key=lambda name: float(along[name]))
+    return Lung(
+        area=len(rows) / mask.size,
+        height=int(rows.max() - rows.min() + 1) / height,
+        across=float(columns.mean() + 0.5) / width,
+        down=float(rows.mean() + 0.5) / height,
+        cut=edge if along[edge] > CUT_SHARE else "",
+    )
+
+
+def refusal(anatomy: Anatomy) -> str:
+    """Why these are no lungs of a frontal chest film, in words; empty where they may be."""
+    found = [lung for lung in (anatomy.right, anatomy.left) if lung is not None]
+    if not found:
+        return "no lungs are seen on it"
+    area = sum(lung.area for lung in found)
+    if area < LEAST_AREA or max(lung.height for lung in found) < LEAST_HEIGHT:
+        return f"what might be lungs is too small: {area:.0%} of the picture"
+    if area > LARGEST_AREA:
+        return f"what might be lungs is too large: {area:.0%} of the picture"
+    if anatomy.right and anatomy.left and anatomy.left.across - anatomy.right.across < LEAST_APART:
+        return "what might be lungs does not lie side by side"
+    return ""
+
+
+def notes(anatomy: Anatomy, film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """What a reader should know of a film's making, one short line each.
+
+    Args:
+        anatomy: Its lungs' measures.
+        film: uint8 (299, 299), with or without a last axis of one.
+        lungs: The outlines, bool (H, W, 2).
+    """
+    found = []
+    sides = dict(zip(LUNGS, (anatomy.right, anatomy.left), strict=True))
+    for name, other in (("right", "left"), ("left", "right")):
+        lung, larger = sides[name], sides[other]
+        if larger is not None and (lung is None or larger.area > LARGEST_LIKENESS * lung.area):
+            found.append(f"the {name} lung is hardly seen: white, collapsed or not on the film")
+        elif lung is not None and lung.cut:
+            found.append(f"the {name} lung is cut off at the {lung.cut} edge")
+    if abs(anatomy.tilt) > TURNED:
+        found.append(f"the film is turned by some {abs(anatomy.tilt):.0f} degrees")
+    if contrast(film, lungs) < FAINT:
+        found.append("contrast is very low")
+    return tuple(found)
+
+
+def contrast(film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.bool_]) -> float:
+    """The standard deviation of the grey levels in the box around the lungs; of the whole film where there are none."""
+    flat = film.reshape(film.shape[:2])
+    inside = lungs.any(axis=-1)
+    if not inside.any():
+        return float(flat.std())
+    scale = flat.shape[0] / inside.shape[0]
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    top, bottom, left, right = (round(scale * place) for place in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
+    return float(flat[top:bottom, left:right].std())

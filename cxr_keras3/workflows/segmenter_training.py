@@ -1,0 +1,40 @@
+"""Training a segmenter and writing its folder."""
+
+from pathlib import Path
+
+from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError
+from cxr_keras3.lungs import data, saving, training
+from tfds_cxr import reading
+
+
+def train(folder: Path, *, data_dir: Path | None, weights: str, epochs: int, seed: int) -> None:
+    """Trains a segmenter on the films of the dataset that have a lung mask.
+
+    Args:
+        folder: Where it goes.
+        data_dir: Folder of built datasets; TFDS's default when None.
+        weights: The backbone's initial weights.
+        epochs: Passes over the films.
+        seed: Decides weights, order and changes.
+
+    Raises:
+        UserError: Where there are no masks, or no epoch.
+    """
+    if epochs < 1:
+        raise UserError(f"--epochs must be at least 1, received {epochs}")
+    builder = reading.find(data_dir)
+    learnt, validated = (data.of_split(builder, split) for split in ("train", "validation"))
+    progress.say(f"outlined films: {len(learnt)} to learn from, {len(validated)} to choose the best epoch on")
+    schedule = training.Schedule(epochs=epochs, seed=seed)
+    model, rows = training.train(learnt, validated, weights=weights, schedule=schedule)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    saved = saving.save(
+        model,
+        folder,
+        schedule=schedule,
+        data={"version": str(builder.version), "train": len(learnt), "validation": len(validated)},
+        validation_dice=max(row["dice"] for row in rows),
+        films=validated.images,
+    )
+    progress.say(f"segmenter: {folder}, Dice {saved.manifest.validation_dice:.3f} on the validation films")
