@@ -19,6 +19,8 @@ def pack(run: Run, runtime: str) -> bytes:
         raise UserError(f"the runtime {runtime} needs {model}, which is not there; train or export the run again")
     files = [run.folder / name for name in (MANIFEST, CALIBRATION, GATE)]
     files += sorted(model.rglob("*")) if model.is_dir() else [model]
+    if run.segmenter_folder is not None:
+        files += sorted(run.segmenter_folder.iterdir())
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for file in files:

@@ -14,6 +14,7 @@ from cxr_keras3.evaluation.audit import audit, floors, masks
 from cxr_keras3.evaluation.audit.subgroups import Probed
 from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.evaluation.unseen import unseen
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.report import pages
 from cxr_keras3.run import calibration
 from cxr_keras3.run.audit import Audit, Floor
@@ -71,7 +72,8 @@ def evaluate(
     """
     started = time.perf_counter()
     model = _Model(run, runtime)
-    loaded = data.load_split(builder, split, region=run.manifest.region)
+    showing = Showing.of(run)
+    loaded = data.load_split(builder, split, showing=showing)
     kept = unseen(run, builder, split, loaded)
     examples = loaded.subset(kept)
     calibrated, probed = _tuned(run, builder, model, sensitivity=sensitivity)
@@ -84,8 +86,8 @@ def evaluate(
         run,
         examples,
         outputs,
-        train=floors.clues_of_split(builder, "train", region=run.manifest.region),
-        lungs=masks.load_masks(builder, split, region=run.manifest.region)[kept],
+        train=floors.clues_of_split(builder, "train", showing=showing),
+        lungs=masks.load_masks(builder, split, showing=showing).subset(kept),
         probed=None if split == "validation" else probed,  # fitted on what they are scored on, probes would say nothing
         macro_auroc=measures.macro_auroc.value,
     )
@@ -131,7 +133,7 @@ def _tuned(
                 "version of the dataset; leave it out, or train again"
             )
         return run.required_calibration, None
-    validation = data.load_split(builder, "validation", region=run.manifest.region)
+    validation = data.load_split(builder, "validation", showing=Showing.of(run))
     tuned = model.outputs(validation.images, "scoring the validation split")
     calibrated = calibration.adjusted(
         run.calibration, tuned.logits, validation.labels, class_names=run.class_names, sensitivity=sensitivity
@@ -148,7 +150,7 @@ def _audit(
     outputs: Outputs,
     *,
     train: floors.Clues,
-    lungs: np.ndarray,
+    lungs: masks.Masks,
     probed: Probed | None,
     macro_auroc: float | None,
 ) -> tuple[dict[str, Floor], Audit]:

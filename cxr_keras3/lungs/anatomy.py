@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3.lungs.network import LUNGS
+from cxr_keras3.lungs.sides import joined
 
 COLUMNS = ("right_area", "left_area", "right_height", "left_height", "left_share", "tilt")
 """The measures of `Anatomy.measures`."""
@@ -143,10 +144,10 @@ def notes(anatomy: Anatomy, film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.b
 def contrast(film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.bool_]) -> float:
     """The standard deviation of the grey levels in the box around the lungs; of the whole film where there are none."""
     flat = film.reshape(film.shape[:2])
-    inside = lungs.any(axis=-1)
+    inside = joined(lungs)
     if not inside.any():
         return float(flat.std())
-    scale = flat.shape[0] / inside.shape[0]
+    scale = len(flat) / len(inside)
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     top, bottom, left, right = (round(scale * place) for place in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
     return float(flat[top:bottom, left:right].std())

@@ -13,6 +13,7 @@ from cxr_keras3.lungs.data import Outlined
 from cxr_keras3.lungs.measures import dice, surface_distance
 from cxr_keras3.lungs.network import LUNGS, SIZE
 from cxr_keras3.lungs.painting import half_white
+from cxr_keras3.lungs.sides import joined
 from cxr_keras3.statistics.bootstrap import mean
 from cxr_keras3.statistics.figures import Figure
 
@@ -94,8 +95,8 @@ class Scores:
 def score(outlining: Outlining, films: Outlined) -> tuple[Scores, npt.NDArray[np.bool_]]:
     """Measures every film; returns the outlines found, too."""
     found, whitened = outlining(films.images), outlining(half_whitened(films))
-    truth = films.lungs.any(axis=-1)
-    both, both_whitened = found.any(axis=-1), whitened.any(axis=-1)
+    truth = joined(films.lungs)
+    both, both_whitened = joined(found), joined(whitened)
     pairs = list(zip(both, truth, strict=True))
     scores = Scores(
         dice=np.array([dice(*pair) for pair in pairs]),

@@ -28,4 +28,4 @@ def surface_distance(one: Mask, other: Mask) -> float:
         return float("nan")
     to = [ndimage.distance_transform_edt(~outline) for outline in outlines]
     distances = np.concatenate([to[1][outlines[0]], to[0][outlines[1]]])
-    return float(distances.mean()) / one.shape[0]
+    return float(distances.mean() / one.shape[0])

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from cxr_keras3.lungs.sides import joined
+
 Film = npt.NDArray[np.float32]
 """Grey, (H, W), 0..255."""
 
@@ -20,7 +22,7 @@ Lungs = npt.NDArray[np.bool_]
 
 def consolidation(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:
     """Patches of soft-tissue grey with uneven edges in one or both lungs."""
-    inside = lungs[..., int(generator.integers(2))] if generator.random() < 0.6 else lungs.any(axis=-1)
+    inside = lungs[..., int(generator.integers(2))] if generator.random() < 0.6 else joined(lungs)
     cloud = _cloud(film.shape, generator, scale=generator.uniform(0.03, 0.12))
     dense = np.clip((cloud - generator.uniform(-0.3, 0.8)) * generator.uniform(1, 3), 0, 1)
     return _whitened(film, inside, dense * generator.uniform(0.4, 1.0), generator)
@@ -130,8 +132,8 @@ def _shuffled(film: npt.NDArray[np.uint8], generator: np.random.Generator) -> np
     rows, columns = (size // side for size in film.shape)
     tiles = [film[y * side : (y + 1) * side, x * side : (x + 1) * side] for y in range(rows) for x in range(columns)]
     order = generator.permutation(len(tiles))
-    joined = np.block([[np.rot90(tiles[order[y * columns + x]], x + y) for x in range(columns)] for y in range(rows)])
-    return np.asarray(Image.fromarray(joined).resize(film.shape[::-1], Image.Resampling.BILINEAR))
+    whole = np.block([[np.rot90(tiles[order[y * columns + x]], x + y) for x in range(columns)] for y in range(rows)])
+    return np.asarray(Image.fromarray(whole).resize(film.shape[::-1], Image.Resampling.BILINEAR))
 
 
 def _strip(film: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -5,6 +5,8 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from cxr_keras3.lungs.sides import joined
+
 COLOURS = ((255, 176, 0), (0, 200, 255))
 """Of the patient's right lung and of the left."""
 
@@ -24,7 +26,7 @@ def outlined(
     """
     grey = Image.fromarray(film.reshape(film.shape[:2]))
     shown = np.array(grey.convert("RGB"))
-    layers = [] if truth is None else [(truth.any(axis=-1), TRUTH)]
+    layers = [] if truth is None else [(joined(truth), TRUTH)]
     layers += [(lungs[..., side], colour) for side, colour in enumerate(COLOURS)]
     for mask, colour in layers:
         inside = np.asarray(Image.fromarray(mask).resize(grey.size, Image.Resampling.NEAREST))

@@ -4,6 +4,7 @@ reference/lungs/  manifest.json  model.xml  model.bin  agreement.json  README.md
 """
 
 import hashlib
+import shutil
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cxr_keras3.backend.openvino_graph import GRAPH, OpenVINOGraph
-from cxr_keras3.base import progress, records
+from cxr_keras3.base import files, progress, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.lungs.sides import LEAST_SHARE
 
@@ -96,9 +97,20 @@ class Segmenter:
     def fingerprint(self) -> str:
         """16 hexadecimal digits of SHA-256 over its graph and weights."""
         digest = hashlib.sha256()
-        for path in (self.folder / GRAPH, (self.folder / GRAPH).with_suffix(".bin")):
+        for path in self._graph_files:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()[:16]
+
+    def copy(self, folder: Path) -> None:
+        """Copies what outlining needs to a folder, in the place of what may be there."""
+        with files.replacing(folder) as written:
+            written.mkdir()
+            for path in (self.folder / MANIFEST, *self._graph_files):
+                shutil.copyfile(path, written / path.name)
+
+    @property
+    def _graph_files(self) -> tuple[Path, Path]:
+        return self.folder / GRAPH, (self.folder / GRAPH).with_suffix(".bin")
 
     def in_flight(self, batch_size: int) -> int:
         """Batches of this size worth starting before the first is waited for."""

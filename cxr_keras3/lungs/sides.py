@@ -1,4 +1,4 @@
-"""Tells the right lung from the left in a mask of both."""
+"""Both lungs and each: joins two masks, and tells the right lung from the left in one of both."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +8,11 @@ from cxr_keras3.base.errors import UserError
 
 LEAST_SHARE = 0.004
 """Share of the picture below which a piece of a mask is no lung but a slip of the pen."""
+
+
+def joined(lungs: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Both lungs in one mask: bool (…, 2) to bool (…)."""
+    return np.asarray(lungs.any(axis=-1))
 
 
 def divided(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

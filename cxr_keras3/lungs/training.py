@@ -77,7 +77,7 @@ def outlines(model: keras.Model, films: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(logits) for logits in found]) > 0
 
 
-class _Best(keras.callbacks.Callback):
+class _Best(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
     """Measures every epoch, and keeps the weights of the best."""
 
     def __init__(self, validated: data.Outlined, rows: list[dict[str, float]], advance: Callable[[], None]) -> None:

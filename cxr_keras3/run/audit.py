@@ -35,12 +35,27 @@ class Margin(Figure):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegionTests:
-    """Balanced accuracy with parts of the image taken away, on images with lung masks.
+class LungMasks:
+    """Where the lungs of the split's images are known from.
 
     Attributes:
-        images: Number of images used; 0 where fewer than two classes have masks enough, and no figure then.
-        without_mask: Number of images left out.
+        drawn: Number of images whose lungs a person drew.
+        found: Number of the others on which the segmenter found lungs.
+        agreement: Dice of lungs found with lungs drawn, on the former; undefined where there are none.
+    """
+
+    drawn: int
+    found: int
+    agreement: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionTests:
+    """Balanced accuracy with parts of the image taken away, on images whose lungs are known.
+
+    Attributes:
+        images: Number of images used; 0 where fewer than two classes have enough of them, and no figure then.
+        without_mask: Number of images whose lungs are not known, which are left out.
         classes: Numbers of the classes that count.
         chance: Balanced accuracy of a constant answer.
         balanced_accuracy: Change ("unchanged", "lungs_only", …) to the figure.
@@ -62,7 +77,7 @@ class Activation:
     """Where the class activation lies.
 
     Attributes:
-        images: Number of images with lung masks.
+        images: Number of images whose lungs are known.
         map_cells: Height and width of a map.
         share: Share of the positive activation of the predicted class that lies in the lungs.
         area: Share of the picture that the lungs are.
@@ -84,7 +99,9 @@ class AuditFigures:
         images: Number of images that the model was asked about.
         margin: The model against the best floor.
         cues: Cue to the share of answers lost where it comes from another class, see ADR 12.
+        lungs: Where the lungs are known from.
         regions: Parts of the image taken away.
+        regions_drawn: The same where people drew the lungs, and nowhere else.
         activation: Where the class activation lies.
         sources: Figures within and across sources.
         subgroups: Figures by view, sex and age.
@@ -94,7 +111,9 @@ class AuditFigures:
     images: int
     margin: Margin
     cues: Mapping[str, Figure]
+    lungs: LungMasks
     regions: RegionTests
+    regions_drawn: RegionTests
     activation: Activation
     sources: SourceTests
     subgroups: SubgroupTests

@@ -8,7 +8,7 @@ from typing import Any
 
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.folder import EVALUATION, GATE, LOCK, MANIFEST, METRICS, SETTINGS, Run
+from cxr_keras3.run.folder import EVALUATION, GATE, LOCK, MANIFEST, METRICS, SETTINGS
 
 
 def require_unfinished(folder: Path) -> None:
@@ -24,11 +24,9 @@ def require_unfinished(folder: Path) -> None:
 def is_complete(folder: Path) -> bool:
     """Whether nothing is left to do for a training command: the run is trained, evaluated and ready to serve.
 
-    An evaluation writes its metrics last of all its files. A run on a region cannot be served, and needs no gate.
+    An evaluation writes its metrics last of all its files.
     """
-    if not ((folder / MANIFEST).exists() and (folder / EVALUATION / METRICS).exists()):
-        return False
-    return (folder / GATE).exists() or Run.open(folder).manifest.region != "full"
+    return all((folder / name).exists() for name in (MANIFEST, f"{EVALUATION}/{METRICS}", GATE))
 
 
 @contextmanager

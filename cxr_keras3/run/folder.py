@@ -1,7 +1,7 @@
 """The run folder: what training leaves behind and every other command starts from.
 
     runs/<name>/  model.keras  manifest.json  settings.json  history.csv  calibration.json  gate.npz  README.md
-                  evaluation/{…}  export/{…}
+                  evaluation/{…}  export/{…}  lungs/{…}
 
 `Run` reads a finished one. Training fills the folder under the names below.
 """
@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # reading a run must import neither Keras nor TensorFlow
 MANIFEST, MODEL, HISTORY = "manifest.json", "model.keras", "history.csv"
 SETTINGS, LOCK = "settings.json", "lock"
 CALIBRATION, MODEL_CARD, GATE, EXPORTS = "calibration.json", "README.md", "gate.npz", "export"
+SEGMENTER = "lungs"
 EVALUATION = "evaluation"
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.csv", "report.html"  # in EVALUATION
 RUNS = Path("runs")
@@ -178,6 +179,12 @@ class Run:
         text = path.read_text(encoding="utf-8")
         return text.split("\n---\n", 1)[1].strip() if text.startswith("---\n") else text
 
+    @property
+    def segmenter_folder(self) -> Path | None:
+        """Where the run's own segmenter is; None where it has none, and takes that of the package."""
+        folder = self.folder / SEGMENTER
+        return folder if folder.is_dir() else None
+
     def export_folder(self, format_name: str) -> Path:
         """Where the export to a format is, or would be."""
         return self.folder / EXPORTS / format_name
@@ -259,17 +266,4 @@ class Run:
             raise UserError(
                 f"the dataset must be the one that the run {self.name} was trained on, {builder.data_path} was built "
                 "from other files, some of which it may have learnt from; pass the --data-dir used in training"
-            )
-
-    def require_whole_images(self) -> None:
-        """Refuses to show a model of lungs alone a film, which comes without a mask.
-
-        Raises:
-            UserError: Where the run was trained on a region.
-        """
-        region = self.manifest.region
-        if region != "full":
-            raise UserError(
-                f"the run {self.name} was trained with --region {region}, which needs lung masks and files carry none; "
-                "evaluate it on the dataset, or use a run trained on full images"
             )

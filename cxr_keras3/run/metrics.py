@@ -7,7 +7,7 @@ from cxr_keras3.run.audit import Audit, Floor
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.statistics.figures import ClassFigures, Figure, Headlines
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_ARRAYS = frozenset({"image", "activation_maps"})
+_ARRAYS = frozenset({"image", "activation_maps", "lungs"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +25,16 @@ class Prediction:
         abnormal_score: Probability of any class but Normal, 0..1; None where not accepted.
         flag: Whether a reader should look first, by the run's operating point; None where not accepted or
             the run is not calibrated.
+        evidence_in_lungs: Share of what speaks for the predicted class that lies in the lungs, 0..1; None where not
+            accepted, or no place speaks for it.
         warnings: What a reader should know of the image and of this answer, one short line each.
         model: The run's name.
         version: Of cxr_keras3, which scored it.
         sop_instance_uid: The DICOM image's unique identifier; empty for other files.
         image: uint8 (299, 299), the film as the model saw it; None where it could not be read.
         activation_maps: Class name to float32 (h, w), what each place adds to the class's logit; None where
+            not accepted.
+        lungs: bool (256, 256, 2), the patient's right lung, at the left of the picture, and the left one; None where
             not accepted.
     """
 
@@ -42,12 +46,14 @@ class Prediction:
     prediction_set: tuple[str, ...] | None
     abnormal_score: float | None
     flag: bool | None
+    evidence_in_lungs: float | None
     warnings: tuple[str, ...]
     model: str
     version: str
     sop_instance_uid: str
     image: npt.NDArray[np.uint8] | None
     activation_maps: Mapping[str, npt.NDArray[np.float32]] | None
+    lungs: npt.NDArray[np.bool_] | None
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:

@@ -13,6 +13,10 @@ import numpy.typing as npt
 from cxr_keras3 import images
 from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.version import __version__
+from cxr_keras3.lungs import anatomy, evidence
+from cxr_keras3.lungs.segmenter import Lungs
+from cxr_keras3.lungs.showing import Showing
+from cxr_keras3.lungs.sides import joined
 from cxr_keras3.run.calibration import NORMAL
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
 from cxr_keras3.serving import batches, inputs, runtimes
@@ -23,6 +27,7 @@ from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 _DECODED_AHEAD = 8  # beyond a batch, so that decoding goes on while the runtime computes
 
+_Computed = tuple[Outputs, Lungs]
 AnyInput = Input | str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]
 
 
@@ -47,7 +52,6 @@ class Predictor:
     """
 
     def __init__(self, run: Run, *, runtime: str | None = None) -> None:
-        run.require_whole_images()
         self.run = run
         notices = []
         if run.calibration is None:
@@ -58,6 +62,7 @@ class Predictor:
             notices.append("trained on synthetic images: means nothing for a real film")
         self.notices = tuple(notices)
         self._runtime = runtimes.load_runtime(run, runtime)
+        self._showing = Showing.of(run)
         self.description = self._runtime.description
 
     def predict(self, inputs: Iterable[AnyInput], *, batch_size: int = BATCH_SIZE) -> Iterator[Prediction]:
@@ -74,7 +79,7 @@ class Predictor:
         """
         named = (_named(index, item) for index, item in enumerate(inputs))
         decoded = map_ahead(_decode, named, ahead=_DECODED_AHEAD + batch_size)
-        started: deque[tuple[list[_Decoded], Callable[[], Outputs] | None]] = deque()
+        started: deque[tuple[list[_Decoded], Callable[[], _Computed] | None]] = deque()
         while batch := list(islice(decoded, batch_size)):
             started.append((batch, self._start(batch, batch_size)))
             if len(started) > self._runtime.in_flight(batch_size):
@@ -86,31 +91,41 @@ class Predictor:
         """Scores a black image, so that the first film does not wait for the graph's compilation."""
         list(self.predict([np.zeros((images.IMAGE_SIZE, images.IMAGE_SIZE), dtype=np.uint8)], batch_size=1))
 
-    def _start(self, batch: list[_Decoded], batch_size: int) -> Callable[[], Outputs] | None:
+    def _start(self, batch: list[_Decoded], batch_size: int) -> Callable[[], _Computed] | None:
         readable = [decoded.image for decoded in batch if decoded.image is not None]
         if not readable:
             return None
-        return self._runtime.start(batches.filled(np.stack(readable), batch_size))
+        films = batches.filled(np.stack(readable), batch_size)
+        outline = self._showing.segmenter.start(films)
+        if self._showing.region == "full":
+            compute = self._runtime.start(films)
+            return lambda: (compute(), outline())
+        lungs = outline()  # the model is shown them alone
+        compute = self._runtime.start(self._showing.restricted(films, lungs))
+        return lambda: (compute(), lungs)
 
-    def _finish(self, batch: list[_Decoded], wait: Callable[[], Outputs] | None) -> Iterator[Prediction]:
+    def _finish(self, batch: list[_Decoded], wait: Callable[[], _Computed] | None) -> Iterator[Prediction]:
         readable = [decoded for decoded in batch if decoded.image is not None]
-        answers = iter(self._answers(readable, wait()) if wait else ())
+        answers = iter(self._answers(readable, *wait()) if wait else ())
         for decoded in batch:
             yield self._refused(decoded, decoded.reason) if decoded.image is None else next(answers)
 
-    def _answers(self, batch: list[_Decoded], outputs: Outputs) -> Iterator[Prediction]:
+    def _answers(self, batch: list[_Decoded], outputs: Outputs, lungs: Lungs) -> Iterator[Prediction]:
         films = np.stack([decoded.image for decoded in batch if decoded.image is not None])
         reasons = [""] * len(batch)
         if self.run.gate is not None:
-            reasons = self.run.gate.reasons(films, outputs.features[: len(batch)])
+            shown = self._showing.restricted(films, lungs[: len(batch)])
+            reasons = self.run.gate.reasons(shown, outputs.features[: len(batch)])
         probabilities = self.run.probabilities(outputs.logits)
-        for decoded, film, reason, chances, maps in zip(
-            batch, films, reasons, probabilities, outputs.activation_maps, strict=False
+        for decoded, film, reason, chances, maps, outlines in zip(
+            batch, films, reasons, probabilities, outputs.activation_maps, lungs, strict=False
         ):
-            if reason:
-                yield self._refused(decoded, reason)
+            measured = anatomy.measure(outlines)
+            if why := reason or anatomy.refusal(measured):
+                yield self._refused(decoded, why)
             else:
-                yield self._accepted(decoded, film[..., 0], chances, maps)
+                notes = anatomy.notes(measured, film, outlines)
+                yield self._accepted(decoded, film[..., 0], chances, maps, lungs=outlines, notes=notes)
 
     def _accepted(
         self,
@@ -118,6 +133,9 @@ class Predictor:
         film: npt.NDArray[np.uint8],
         probabilities: npt.NDArray[np.float64],
         maps: npt.NDArray[np.float32],
+        *,
+        lungs: npt.NDArray[np.bool_],
+        notes: tuple[str, ...],
     ) -> Prediction:
         names, calibration = self.run.class_names, self.run.calibration
         score, flag, prediction_set = 1.0 - float(probabilities[names.index(NORMAL)]), None, None
@@ -125,21 +143,27 @@ class Predictor:
             flag = bool(calibration.flag(np.array([score]))[0])
             chosen = calibration.prediction_sets(probabilities[np.newaxis])[0]
             prediction_set = tuple(name for name, inside in zip(names, chosen, strict=True) if inside)
+        predicted = int(probabilities.argmax())
+        inside = evidence.share_inside(maps[..., predicted], joined(lungs))
+        if inside is not None and inside < evidence.LEAST_INSIDE:
+            notes = (*notes, f"{1 - inside:.0%} of the evidence lies outside the lungs")
         return Prediction(
             file=decoded.name,
             accepted=True,
             reject_reason="",
             probabilities=dict(zip(names, probabilities.tolist(), strict=True)),
-            predicted=names[int(probabilities.argmax())],
+            predicted=names[predicted],
             prediction_set=prediction_set,
             abnormal_score=score,
             flag=flag,
-            warnings=(*decoded.warnings, *self.notices),
+            evidence_in_lungs=inside,
+            warnings=(*decoded.warnings, *notes, *self.notices),
             model=self.run.name,
             version=__version__,
             sop_instance_uid=decoded.sop_instance_uid,
             image=film,
             activation_maps=dict(zip(names, np.moveaxis(maps, -1, 0), strict=True)),
+            lungs=lungs,
         )
 
     def _refused(self, decoded: _Decoded, reason: str) -> Prediction:
@@ -152,12 +176,14 @@ class Predictor:
             prediction_set=None,
             abnormal_score=None,
             flag=None,
+            evidence_in_lungs=None,
             warnings=decoded.warnings,
             model=self.run.name,
             version=__version__,
             sop_instance_uid=decoded.sop_instance_uid,
             image=None if decoded.image is None else decoded.image[..., 0],
             activation_maps=None,
+            lungs=None,
         )
 
 

@@ -11,12 +11,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from cxr_keras3.base import progress
-from cxr_keras3.base.choices import Region
 from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.images.augment import as_row, augment, draw
-from cxr_keras3.images.region import restrict
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.training.config import ClassBalance
 from tfds_cxr import database
 from tfds_cxr.labels import LABELS
@@ -96,40 +95,29 @@ def _check_same_files(builder: Builder, manual_dir: Path) -> None:
         )
 
 
-def load_split(builder: Builder, split: str, *, region: Region = "full") -> Split:
+def load_split(builder: Builder, split: str, *, showing: Showing | None = None) -> Split:
     """Reads one split into memory, in the dataset's own fixed order.
 
     Args:
         builder: From `prepare`.
         split: One of `SPLITS`.
-        region: What of each image to keep, see `cxr_keras3.images.region`. For any but "full" the images without a
-            lung mask are left out, and counted in a line on the terminal.
-
-    Raises:
-        UserError: Where a region leaves a class without an image.
+        showing: What of each image the model is shown; all of it when None. Where that is a region, images on which no
+            lung is found are left out, and counted in a line on the terminal.
     """
     count = builder.info.splits[split].num_examples
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 1), dtype=np.uint8)
     rows: list[Mapping[str, Any]] = []
-    for example in read(builder, split, encoded=("mask",) if region == "full" else ()):
-        if region == "full" or example["has_mask"]:
-            images[len(rows)] = restrict(example["image"], example["mask"], region)
-            rows.append({key: value for key, value in example.items() if key not in ("image", "mask")})
+    examples = read(builder, split, encoded=("mask",))
+    for example, image in showing.shown(examples) if showing else ((row, row["image"]) for row in examples):
+        images[len(rows)] = image
+        rows.append({key: value for key, value in example.items() if key not in ("image", "mask")})
 
     def text(key: str) -> np.ndarray:
         return np.array([row[key].decode() for row in rows], dtype=np.str_)
 
     labels = np.array([row["label"] for row in rows], dtype=np.int64)
     if len(rows) < count:
-        progress.say(
-            f"region {region}: {count - len(rows):,} of {count:,} {split} images have no mask and are left out"
-        )
-        without = [name for label, name in enumerate(LABELS) if label not in labels]
-        if without:
-            raise UserError(
-                f"--region {region} needs lung masks of every class, the {split} split has none of "
-                f"{', '.join(without)}; build from a copy of the database with its masks, or use --region full"
-            )
+        progress.say(f"no lungs are found on {count - len(rows):,} of {count:,} {split} images, which are left out")
     return Split(
         images=images[: len(rows)],
         labels=labels,

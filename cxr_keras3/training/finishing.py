@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cxr_keras3.backend import selection
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.run import gate
 from cxr_keras3.run.folder import GATE, Run
 from cxr_keras3.serving import batches, runtimes
@@ -73,7 +74,7 @@ def validation_films(run: Run, data_dir: Path | None) -> tuple[npt.NDArray[np.ui
     count = builder.info.splits["validation"].num_examples
     chosen = set(np.linspace(0, count - 1, min(count, MAX_COMPARED)).astype(int).tolist())
     rows = enumerate(reading.read(builder, "validation", encoded=("mask",)))
-    films = [np.asarray(row["image"]) for index, row in rows if index in chosen]
+    films = [image for _, image in Showing.of(run).shown(row for index, row in rows if index in chosen)]
     return np.stack(films), f"validation split of {builder.name} {builder.version}"
 
 
@@ -82,7 +83,8 @@ def fit_gate(run: Run, builder: Builder) -> None:
     fast = runtimes.load_runtime(run, "openvino")
     exact = runtimes.load_runtime(run, "openvino", precision="float32")
     served = [exact] if fast.description == exact.description else [exact, fast]
-    train, validation = (data.load_split(builder, split).images for split in ("train", "validation"))
+    showing = Showing.of(run)
+    train, validation = (data.load_split(builder, split, showing=showing).images for split in ("train", "validation"))
     fitted = gate.fit(
         batches.run(exact, train, task="features of the training images").features,
         *(batches.run(each, validation, task="features of the validation images").features for each in served),

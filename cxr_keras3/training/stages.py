@@ -12,10 +12,12 @@ import numpy as np
 from cxr_keras3.backend import devices
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.lungs.segmenter import Segmenter
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.model import augment_on_device, backbones, classifier
 from cxr_keras3.run import filling
 from cxr_keras3.run.filling import require_unfinished
-from cxr_keras3.run.folder import MANIFEST, Run
+from cxr_keras3.run.folder import MANIFEST, SEGMENTER, Run
 from cxr_keras3.training import data, features, history, saving
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.loop import Stage, fit_stage
@@ -39,13 +41,19 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
     """
     require_unfinished(run_dir)
     described = data.description(builder)
-    train_split, validation_split = (data.load_split(builder, s, region=config.region) for s in ("train", "validation"))
+    segmenter = Segmenter.open()
+    showing = Showing(config.region, segmenter)
+    train_split, validation_split = (data.load_split(builder, s, showing=showing) for s in ("train", "validation"))
     if devices.is_chief():
         run_dir.mkdir(parents=True, exist_ok=True)
+        if config.region != "full":  # so that it is served with the lungs that it was trained on
+            segmenter.copy(run_dir / SEGMENTER)
         if config.augment:
             history.write_contact_sheet(run_dir / history.CONTACT_SHEET, train_split, seed=config.seed)
     model = initial_model(config)
     identity = {key: described[key] for key in ("dataset", "version", "listing_fingerprint")}
+    if config.region != "full":
+        identity["segmenter"] = segmenter.fingerprint
     rows = fit_stages(
         model, config, train_split, validation_split, identity=identity, run_dir=run_dir, cache_dir=cache_dir
     )

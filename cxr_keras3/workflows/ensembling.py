@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.model import classifier
 from cxr_keras3.run.filling import claimed
 from cxr_keras3.run.folder import MANIFEST, Run
@@ -45,5 +46,5 @@ def _save_mean(members: Sequence[Run], builder: Builder, *, run_dir: Path, setti
         config=settings,
         backend=first.manifest.backend,
         described=data.description(builder),
-        validation=data.load_split(builder, "validation", region=first.manifest.region),
+        validation=data.load_split(builder, "validation", showing=Showing.of(members[0])),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
 from cxr_keras3.evaluation import comparison, describe, evaluate, external
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.run.folder import EVALUATION, REFERENCE, REPORT, Run
 from cxr_keras3.training import data
 from tfds_cxr import reading
@@ -46,7 +47,6 @@ def evaluate_external(
         output: Folder for the results; a folder in the run's when None.
         runtime: See `cxr_keras3.serving.runtimes.load_runtime`.
     """
-    run.require_whole_images()
     if images is not None:
         source, labelled = images, external.from_folder(images, run.class_names)
     elif labels is not None:
@@ -68,7 +68,7 @@ def compare(
     """Compares two runs on a split of the dataset they were trained on, and says what was found."""
     output = output or first.results_folder / EVALUATION / f"against-{second.folder.name}"
     builder = _dataset_of([first, second], data_dir)
-    examples = data.load_split(builder, split, region=first.manifest.region)
+    examples = data.load_split(builder, split, showing=Showing.of(first))
     found = comparison.compare((first, second), examples, split=split, output_dir=output, runtime=runtime)
     gain = found.difference.accuracy.defined
     progress.say(

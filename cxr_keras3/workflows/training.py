@@ -65,8 +65,7 @@ def finish(run_dir: Path, builder: Builder, *, started: dt.datetime) -> Metrics:
         builder: The dataset that it was trained on.
         started: When the command began, in UTC.
     """
-    if Run.open(run_dir).manifest.region == "full":
-        finishing.finish(run_dir, builder)
+    finishing.finish(run_dir, builder)
     metrics = evaluate(Run.open(run_dir), builder, split="test", output_dir=run_dir / EVALUATION)
     progress.say(describe(metrics))
     minutes = (dt.datetime.now(dt.UTC) - started).total_seconds() / 60

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from cxr_keras3.evaluation.audit import cues, regions, sources
+from cxr_keras3.evaluation.audit.masks import Masks
 from cxr_keras3.evaluation.audit.sharpness import degraded
 from cxr_keras3.evaluation.audit.subgroups import Probed, subgroup_tests
 from cxr_keras3.evaluation.audit.verdict import judge
-from cxr_keras3.run.audit import Audit, AuditFigures, Margin
+from cxr_keras3.run.audit import Audit, AuditFigures, LungMasks, Margin
 from cxr_keras3.run.source_tests import SourceTests
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.statistics.bootstrap import mean
@@ -20,7 +21,7 @@ from cxr_keras3.training.data import Split
 def audit(
     predict: cues.Predict,
     examples: Split,
-    masks: np.ndarray,
+    masks: Masks,
     outputs: Outputs,
     *,
     probed: Probed | None,
@@ -44,19 +45,31 @@ def audit(
     labels, groups = examples.labels, examples.group_ids
     predicted = outputs.logits.argmax(axis=1)
     drawn = cues.sample(labels)
+    drawn_by_people = masks.only_drawn
+    tests = {
+        name: regions.without_regions(
+            predict,
+            examples.images[drawn],
+            lungs[drawn],
+            labels[drawn],
+            groups=groups[drawn],
+            class_count=len(class_names),
+        )
+        for name, lungs in (("all", masks.lungs), ("drawn", drawn_by_people))
+    }
+    known = np.isfinite(masks.agreement)
     figures = AuditFigures(
         images=len(drawn),
         margin=margin(predicted, floor_answers, labels, groups=groups),
         cues=cues.cue_gaps(predict, examples.images[drawn], labels[drawn], groups=groups[drawn]),
-        regions=regions.without_regions(
-            predict,
-            examples.images[drawn],
-            masks[drawn],
-            labels[drawn],
-            groups=groups[drawn],
-            class_count=len(class_names),
+        lungs=LungMasks(
+            drawn=int(masks.drawn.sum()),
+            found=int((masks.lungs.any(axis=(1, 2)) & ~masks.drawn).sum()),
+            agreement=mean(masks.agreement[known], groups=groups[known]),
         ),
-        activation=regions.activation_in_lungs(outputs.activation_maps, masks, predicted, groups=groups),
+        regions=tests["all"],
+        regions_drawn=tests["drawn"],
+        activation=regions.activation_in_lungs(outputs.activation_maps, masks.lungs, predicted, groups=groups),
         sources=_source_tests(examples, outputs, probed=probed[0] if probed else None, class_names=class_names),
         subgroups=subgroup_tests(examples, outputs, probed=probed, class_names=class_names),
         degraded=_lost_when_degraded(predict, examples, predicted, drawn, class_names=class_names),

@@ -12,9 +12,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxr_keras3.base import progress
-from cxr_keras3.base.choices import Region
 from cxr_keras3.evaluation.audit.subgroups import age_bands
-from cxr_keras3.images.region import restrict
+from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.run.audit import Floor
 from cxr_keras3.statistics.bootstrap import Bootstrap
 from cxr_keras3.statistics.metrics import accuracy, balanced_accuracy
@@ -78,7 +77,7 @@ def _clues(images: Iterable[np.ndarray], labels: np.ndarray, facts: Mapping[str,
     return Clues(labels, facts, frames, thumbnails, statistics)
 
 
-def clues_of_split(builder: Builder, split: str, *, region: Region) -> Clues:
+def clues_of_split(builder: Builder, split: str, *, showing: Showing) -> Clues:
     """Reads a split one image at a time, since the train split of the published database is 1.3 GB."""
     labels: list[int] = []
     facts: dict[str, list[str]] = {"source": [], "view": [], "sex": []}
@@ -87,14 +86,13 @@ def clues_of_split(builder: Builder, split: str, *, region: Region) -> Clues:
     def images() -> Iterable[np.ndarray]:
         with progress.bar() as shown:
             task = shown.add_task(f"clues of the {split} split", total=builder.info.splits[split].num_examples)
-            for row in read(builder, split, encoded=("mask",) if region == "full" else ()):
+            for row, image in showing.shown(read(builder, split, encoded=("mask",))):
                 shown.advance(task)
-                if region == "full" or row["has_mask"]:
-                    labels.append(int(row["label"]))
-                    ages.append(float(row["age"]))
-                    for name, values in facts.items():
-                        values.append(row[name].decode())
-                    yield restrict(row["image"], row["mask"], region)
+                labels.append(int(row["label"]))
+                ages.append(float(row["age"]))
+                for name, values in facts.items():
+                    values.append(row[name].decode())
+                yield image
 
     found = _clues(images(), np.empty(0), {})
     known = {name: np.array(values) for name, values in facts.items()} | {"age": age_bands(np.array(ages))}

@@ -1,11 +1,10 @@
 """Regions taken away, and where the class activation lies: what is left without the lungs?"""
 
 import numpy as np
-from PIL import Image
 
 from cxr_keras3.evaluation.audit import interventions
 from cxr_keras3.evaluation.audit.cues import Predict
-from cxr_keras3.evaluation.audit.interventions import SIDE
+from cxr_keras3.lungs.evidence import share_inside
 from cxr_keras3.run.audit import Activation, RegionTests
 from cxr_keras3.statistics.bootstrap import Bootstrap, Statistic, mean
 from cxr_keras3.statistics.metrics import mean_recall
@@ -90,9 +89,9 @@ def activation_in_lungs(
     used = np.flatnonzero(masks.any(axis=(1, 2)))
     shares, areas, kept = [], [], []
     for index in used:
-        heat = enlarge(np.maximum(maps[index, :, :, predicted[index]], 0.0))
-        if heat.sum() > 0:  # a class may win although no part of the image speaks for it
-            shares.append(heat[masks[index]].sum() / heat.sum())
+        share = share_inside(maps[index, :, :, predicted[index]], masks[index])
+        if share is not None:  # a class may win although no part of the image speaks for it
+            shares.append(share)
             areas.append(masks[index].mean())
             kept.append(index)
     chosen = groups[kept]
@@ -103,9 +102,3 @@ def activation_in_lungs(
         area=mean(np.array(areas), groups=chosen),
         excess=mean(np.array(shares) - np.array(areas), groups=chosen),
     )
-
-
-def enlarge(heat: np.ndarray) -> np.ndarray:
-    """A map float (h, w) at the image's size, float32 (299, 299), interpolated linearly."""
-    drawn = Image.fromarray(heat.astype(np.float32))
-    return np.asarray(drawn.resize((SIDE, SIDE), Image.Resampling.BILINEAR))

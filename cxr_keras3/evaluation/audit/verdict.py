@@ -74,7 +74,9 @@ def _cues(cues: Mapping[str, Figure]) -> Iterator[Reason]:
 def _background(regions: RegionTests) -> Iterator[Reason]:
     if not regions.images:
         yield _reason(
-            "WARN", "masks", "Too few images have lung masks: what the model sees outside the lungs is not tested."
+            "WARN",
+            "masks",
+            "The lungs of too few images are known: what it sees outside them is not tested.",
         )
         return
     if regions.background_share.value is None:
@@ -86,7 +88,7 @@ def _background(regions: RegionTests) -> Iterator[Reason]:
             "background",
             f"With the lungs filled in it keeps {_percent(regions.background_share)} of what it has above chance "
             f"(balanced accuracy {regions.balanced_accuracy['background_only'].value:.2f} on {regions.images} images "
-            "with masks).",
+            "whose lungs are known).",
         )
 
 
