@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cxr_keras3 import images
+from cxr_keras3.lungs import pictures
 from cxr_keras3.report.texts import operating_point
 from cxr_keras3.serving import Prediction, Predictor, heat_maps
 from cxr_keras3.serving.inputs import Input
@@ -22,6 +23,7 @@ DISPLAY_SIDE = 1024
 """Longest side, in pixels, of a film on the page: what a screen shows, and a tenth of a second to send."""
 MAP_SIDE = 96
 """Height and width of an activation map on the page; the model's own have some 7 x 7 cells."""
+Lines = list[list[list[float]]]
 PLACES = (("upper", "middle", "lower"), ("left", "centre", "right"))
 
 
@@ -98,6 +100,8 @@ class View:
         alt: The picture in words.
         side: Height and width of a map.
         maps: A map a class.
+        lungs: The outlines of the patient's right lung and of the left: lines of points, across and down, as shares of the
+            picture; none where the film was not accepted.
         chosen: The class shown first.
         files: What can be downloaded.
     """
@@ -106,6 +110,7 @@ class View:
     alt: str
     side: int
     maps: tuple[ClassMap, ...]
+    lungs: tuple[Lines, ...]
     chosen: str
     files: tuple[Download, ...] = ()
 
@@ -121,8 +126,18 @@ def view(reading: Reading, *, files: Sequence[Download] = ()) -> View:
             ClassMap(name, base64.b64encode(values.tobytes()).decode(), in_words(values, name))
             for name, values in strengths(prediction).items()
         ),
+        lungs=outlines(prediction),
         chosen=prediction.predicted,
         files=tuple(files),
+    )
+
+
+def outlines(prediction: Prediction) -> tuple[Lines, ...]:
+    """`View.lungs` of an answer."""
+    if prediction.lungs is None:
+        return ()
+    return tuple(
+        [np.round(line, 4).tolist() for line in pictures.contours(prediction.lungs[..., side])] for side in range(2)
     )
 
 
@@ -199,9 +214,9 @@ def _map_in_words(prediction: Prediction) -> str:
 
 
 def _overlay(prediction: Prediction) -> str | None:
-    if prediction.image is None or prediction.activation_maps is None:
+    if prediction.image is None or not prediction.accepted:
         return None
-    return data_uri(heat_maps.overlay(prediction.image, prediction.activation_maps[prediction.predicted]))
+    return data_uri(heat_maps.drawn(prediction, prediction.image))
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8], side: int) -> str:

@@ -12,7 +12,7 @@ from cxr_keras3.pacs.documents import STATEMENT, common, inherit
 from cxr_keras3.pacs.films import ScoredFilm
 from cxr_keras3.pacs.identity import ascii_name, uid
 from cxr_keras3.run.folder import Run
-from cxr_keras3.serving.heat_maps import overlay
+from cxr_keras3.serving import heat_maps
 
 SERIES_NUMBER = 9902
 PAPER, INK, SOFT, LINE, NOTE = "#12191f", "#e4e9ee", "#9fb0bf", "#34424f", "#e0a52e"
@@ -72,8 +72,6 @@ def draw(film: ScoredFilm, run: Run, *, title: str) -> npt.NDArray[np.uint8]:
         uint8 (HEIGHT, WIDTH, 3), RGB. It holds nothing of the film's header.
     """
     prediction = film.prediction
-    if prediction.activation_maps is None:
-        raise ValueError("a film that was refused has no heat map")
     page = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     pen = ImageDraw.Draw(page)
     shown = Image.fromarray(film.pixels)
@@ -82,8 +80,8 @@ def draw(film: ScoredFilm, run: Run, *, title: str) -> npt.NDArray[np.uint8]:
         factor = SIDE / max(shown.size)
         shown = shown.resize((round(shown.width * factor), round(shown.height * factor)), Image.Resampling.BICUBIC)
     grey = np.asarray(shown)
-    heat = overlay(grey, prediction.activation_maps[prediction.predicted])
-    captions = (title or "film", f"what speaks for {_spoken(prediction.predicted)}: warmer is more")
+    heat = heat_maps.drawn(prediction, grey)
+    captions = (title or "film", f"what speaks for {_spoken(prediction.predicted)}, and the lungs' outlines")
     for column, (picture, caption) in enumerate(zip((grey, heat), captions, strict=True)):
         left = MARGIN + column * (SIDE + MARGIN)
         page.paste(Image.fromarray(picture), (left, HEAD + (SIDE - grey.shape[0]) // 2))
@@ -115,6 +113,14 @@ def _draw_panel(pen: ImageDraw.ImageDraw, film: ScoredFilm, run: Run, *, left: i
         pen.rectangle((left, top + 26, left + PANEL, top + 34), LINE)
         pen.rectangle((left, top + 26, left + round(PANEL * value), top + 34), SOFT)
         top += 56
+    if prediction.evidence_in_lungs is not None:
+        pen.text(
+            (left, top),
+            f"{100 * prediction.evidence_in_lungs:.0f} % of the evidence lies in the lungs",
+            SOFT,
+            _font(17),
+        )
+        top += 30
     if prediction.prediction_set is not None:
         pen.text((left, top + 8), "cannot be ruled out (coverage 90 %)", SOFT, _font(17))
         names = [_spoken(name) for name in prediction.prediction_set] or ["none: unlike films of any class"]

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cxr_keras3.lungs import pictures
 from cxr_keras3.serving.prediction import Prediction
 
 OPACITY = 0.6  # of the warmest place; the film must stay readable below it
@@ -35,15 +36,29 @@ def overlay(film: npt.NDArray[np.uint8], activation_map: npt.NDArray[np.float32]
     return np.asarray(mixed, dtype=np.uint8)
 
 
+def drawn(prediction: Prediction, film: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The map of an accepted prediction's class over its film, and the outlines of the lungs.
+
+    Args:
+        prediction: The prediction.
+        film: Its film at any size, uint8 (height, width).
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+    """
+    if prediction.activation_maps is None or prediction.lungs is None:
+        raise ValueError(f"{prediction.file} was not accepted, so there is no map of it")
+    return pictures.draw(overlay(film, prediction.activation_maps[prediction.predicted]), prediction.lungs)
+
+
 def save(prediction: Prediction, folder: Path) -> Path:
     """Writes the picture of an accepted prediction's class as a PNG.
 
     Its name is the file's own and eight characters that tell files of one name in different places apart.
     """
-    if prediction.image is None or prediction.activation_maps is None:
-        raise ValueError(f"{prediction.file} was not accepted, so there is no map of it")
+    if prediction.image is None:
+        raise ValueError(f"{prediction.file} was not read, so there is no map of it")
     digest = hashlib.sha256(prediction.file.encode()).hexdigest()[:8]
     path = folder / f"{PurePath(prediction.file).name}-{digest}.png"
-    picture = overlay(prediction.image, prediction.activation_maps[prediction.predicted])
-    Image.fromarray(picture).save(path)
+    Image.fromarray(drawn(prediction, prediction.image)).save(path)
     return path

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
+from PIL import Image
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -55,7 +56,7 @@ def evaluate(folder: Path | None, *, split: str, data_dir: Path | None, pairs: P
         (f"Dice {scores.dice[index]:.3f}  {films.names[index]}", films.images[index], found[index], films.lungs[index])
         for index in worst
     ]
-    drawn = [(words, pictures.outlined(film, lungs, truth=truth)) for words, film, lungs, truth in shown]
+    drawn = [(words, pictures.draw_with_truth(film[..., 0], lungs, truth)) for words, film, lungs, truth in shown]
     with files.replacing(output / WORST) as written:
         pictures.sheet(drawn).save(written)
     _show(judged)
@@ -127,8 +128,8 @@ def _decoded(item: Input) -> tuple[Input, np.ndarray | None, str]:
 
 
 def _save(item: Input, film: np.ndarray, lungs: np.ndarray, folder: Path) -> None:
-    """Writes the mask, `NAME-lungs.png`, see `pictures.mask`, and `NAME-outline.png`."""
+    """Writes the mask, `NAME-lungs.png`, see `pictures.as_mask`, and `NAME-outline.png`."""
     digest = hashlib.sha256(item.name.encode()).hexdigest()[:8]
     stem = f"{PurePath(item.name).name}-{digest}"
-    pictures.mask(lungs).save(folder / f"{stem}-lungs.png")
-    pictures.outlined(film, lungs).save(folder / f"{stem}-outline.png")
+    pictures.as_mask(lungs).save(folder / f"{stem}-lungs.png")
+    Image.fromarray(pictures.draw(film[..., 0], lungs)).save(folder / f"{stem}-outline.png")

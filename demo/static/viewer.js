@@ -1,10 +1,11 @@
 // The film, its window, zoom and activation maps. Everything happens here; the server is not asked again.
 // Names come from strangers: they are only ever written as text, never as HTML.
 const find = (selector) => element.querySelector(selector);
-const stage = find(".stage"), pan = find(".pan"), film = find("canvas.film"), heat = find("canvas.heat");
+const stage = find(".stage"), pan = find(".pan"), film = find("canvas.film"), heat = find("canvas.heat"), lungs = find("canvas.lungs");
 const INFERNO = ["#000004", "#1f0c48", "#550f6d", "#88226a", "#ba3655", "#e35933", "#f98e09", "#f9c932", "#fcffa4"];
 const START = { opacity: 45, level: 128, width: 256 };
-const view = { ...START, scale: 1, x: 0, y: 0, invert: false, chosen: "", hidden: false };
+const view = { ...START, scale: 1, x: 0, y: 0, invert: false, chosen: "", hidden: false, lungs: true };
+const LUNG_COLOURS = ["#ffb000", "#00c8ff"]; // the patient's right lung, and the left
 let study = null, grey = null;
 
 const PALETTE = Array.from({ length: 256 }, (_, value) => {
@@ -79,6 +80,21 @@ function drawHeat() {
   if (largest >= 8) outline(context, strength, side, heat.width, largest / 2);
 }
 
+function drawLungs() {
+  const context = lungs.getContext("2d"), { width, height } = lungs;
+  context.clearRect(0, 0, width, height);
+  const shown = study && view.lungs ? study.lungs : [];
+  lungs.dataset.shown = String(shown.length > 0);
+  shown.forEach((lines, side) => {
+    for (const [ink, thick] of [["rgba(0, 0, 0, .6)", 4], [LUNG_COLOURS[side], 2]]) {
+      context.beginPath();
+      for (const line of lines) line.forEach(([x, y], i) => (i ? context.lineTo(x * width, y * height) : context.moveTo(x * width, y * height)));
+      Object.assign(context, { strokeStyle: ink, lineWidth: thick, lineJoin: "round" });
+      context.stroke();
+    }
+  });
+}
+
 function place() {
   const limit = 50 * (view.scale - 1);
   view.x = Math.max(-limit, Math.min(limit, view.x));
@@ -98,6 +114,7 @@ function showSliders() {
     input.nextElementSibling.textContent = input.dataset.of === "opacity" ? `${view.opacity} %` : view[input.dataset.of];
   });
   find("[data-do=invert]").setAttribute("aria-pressed", String(view.invert));
+  find("[data-do=lungs]").setAttribute("aria-pressed", String(view.lungs));
 }
 
 function choose(name) {
@@ -111,10 +128,11 @@ const actions = {
   in: () => zoom(1.25),
   out: () => zoom(0.8),
   invert: () => { view.invert = !view.invert; drawFilm(); },
+  lungs: () => { view.lungs = !view.lungs; drawLungs(); },
   reset: () => { Object.assign(view, START, { scale: 1, x: 0, y: 0, invert: false }); place(); drawFilm(); drawHeat(); },
 };
 const keys = {
-  "+": actions.in, "=": actions.in, "-": actions.out, 0: actions.reset, i: actions.invert,
+  "+": actions.in, "=": actions.in, "-": actions.out, 0: actions.reset, i: actions.invert, l: actions.lungs,
   m: () => { view.hidden = !view.hidden; drawHeat(); },
   ArrowLeft: () => { view.x += 5; place(); }, ArrowRight: () => { view.x -= 5; place(); },
   ArrowUp: () => { view.y += 5; place(); }, ArrowDown: () => { view.y -= 5; place(); },
@@ -221,6 +239,7 @@ function show(value) {
   element.querySelector(".viewer").classList.toggle("loaded", Boolean(study && study.film));
   find(".tools").hidden = !study;
   find(".viewer").classList.toggle("mapped", Boolean(study && study.maps.length));
+  find("[data-do=lungs]").hidden = !(study && study.lungs.length);
   place();
   showSliders();
   if (!study) return;
@@ -234,6 +253,7 @@ function show(value) {
     const { width, height } = picture;
     Object.assign(film, { width, height });
     Object.assign(heat, { width: 768, height: 768 });
+    Object.assign(lungs, { width, height });
     pan.style.setProperty("--ratio", width / height);
     film.setAttribute("aria-label", study.alt);
     const context = film.getContext("2d", { willReadFrequently: true });
@@ -242,6 +262,7 @@ function show(value) {
     grey = new Uint8Array(width * height).map((_, i) => data[4 * i]);
     drawFilm();
     drawHeat();
+    drawLungs();
     film.dataset.ready = "true";
   };
   film.dataset.ready = "false";
