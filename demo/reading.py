@@ -100,8 +100,8 @@ class View:
         alt: The picture in words.
         side: Height and width of a map.
         maps: A map a class.
-        lungs: The outlines of the patient's right lung and of the left: lines of points, across and down, as shares of the
-            picture; none where the film was not accepted.
+        lungs: The outlines of the patient's right lung and of the left: lines of points, across and down, as shares of
+            the picture; none where the film was not accepted.
         chosen: The class shown first.
         files: What can be downloaded.
     """

@@ -21,6 +21,7 @@ from cxr_keras3.pacs import archive, films
 from cxr_keras3.pacs.capture import build_capture
 from cxr_keras3.pacs.connection import RefusedError, ServerAwayError
 from cxr_keras3.pacs.monitoring import Monitoring
+from cxr_keras3.pacs.segmentation import build_segmentations
 from cxr_keras3.pacs.state import NOTHING, STORED, State, StudyRecord
 from cxr_keras3.pacs.structured_report import build_report
 from cxr_keras3.serving import Predictor
@@ -63,7 +64,7 @@ class StudyAnswer:
     Attributes:
         films: Those scored.
         refusals: Why its other images were not, one line each.
-        documents: What is to be stored: report and capture, or nothing where there is no film.
+        documents: What is to be stored: report, capture and a segmentation a film; nothing where there is no film.
     """
 
     films: list[films.ScoredFilm]
@@ -179,8 +180,11 @@ def answer(gateway: Gateway, study: archive.ListedStudy, *, patient: bool) -> St
             refusals.append(outcome)
         else:
             scored.append(outcome)
-    builders = (build_report, build_capture) if scored else ()
-    documents = [build(scored, gateway.predictor.run, version=__version__) for build in builders]
+    if not scored:
+        return StudyAnswer(scored, refusals, [])
+    run = gateway.predictor.run
+    documents = [build(scored, run, version=__version__) for build in (build_report, build_capture)]
+    documents += build_segmentations(scored, run, version=__version__)
     return StudyAnswer(scored, refusals, documents)
 
 

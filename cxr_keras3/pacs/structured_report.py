@@ -24,6 +24,7 @@ FLAG = Code("FLAG", SCHEME, "Flagged for a reader to look first")
 PREDICTED = Code("PREDICTED", SCHEME, "Most probable class")
 IN_SET = Code("SET90", SCHEME, "Class that cannot be ruled out at a coverage of 90 %")
 NO_CLASS = Code("NONE", SCHEME, "none of the classes")
+EVIDENCE = Code("EVIDENCE", SCHEME, "Share of what speaks for the most probable class that lies in the lungs")
 CHEST_FILM = Code("399208008", "SCT", "Plain X-ray of chest")
 _NO_UNIT = Code("1", "UCUM", "no units")
 
@@ -84,6 +85,8 @@ def _group(film: ScoredFilm, number: int, run: Run, version: str) -> sr.Measurem
     prediction, source = film.prediction, film.source
     measured = {probability_code(name): value for name, value in prediction.probabilities.items()}
     measured[ABNORMAL] = float(prediction.abnormal_score or 0.0)
+    if prediction.evidence_in_lungs is not None:
+        measured[EVIDENCE] = prediction.evidence_in_lungs
     stated = [(PREDICTED, class_code(prediction.predicted))]
     if run.calibration:
         measured[THRESHOLD] = run.calibration.abnormal_threshold
