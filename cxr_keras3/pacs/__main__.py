@@ -1,4 +1,4 @@
-"""Finds new chest CR and DX studies in a PACS by DICOMweb, scores them, and stores report and heat map beside them.
+"""Finds new chest CR and DX studies in a PACS by DICOMweb, scores them, and stores report, heat map and lungs.
 
 Not a medical device: for research only. Originals are never touched: the gateway finds, fetches and adds.
 Secrets come from the environment: CXR_PACS_PASSWORD for --user, or CXR_PACS_TOKEN for a bearer token.

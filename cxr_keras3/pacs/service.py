@@ -146,7 +146,7 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
     }
     for outcome, count in outcomes.items():
         gateway.monitoring.films.labels(outcome).inc(count)
-    words = "report and heat map stored" if found.documents else "nothing to report"
+    words = "report, heat map and lungs stored" if found.documents else "nothing to report"
     log.info(
         "study %s: %s, films scored: %d, images refused: %d, %.1f s",
         *(record.pseudonym, words, outcomes["scored"], outcomes["refused"], seconds),

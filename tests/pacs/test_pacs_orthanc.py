@@ -60,25 +60,26 @@ def tormented(gated_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield SimpleNamespace(server=server, originals=originals, code=code, log=served.log, kept=kept)
 
 
-def test_each_chest_study_gets_exactly_one_report_and_one_capture(tormented: SimpleNamespace) -> None:
+def test_each_chest_study_gets_exactly_one_report_one_capture_and_its_lungs(tormented: SimpleNamespace) -> None:
     found = tormented.server.counts()
     for study in STUDIES:
         expected = 1 if study.films else 0
-        assert (found[study.uid]["SR"], found[study.uid]["OT"]) == (expected, expected), study.kind
+        stored = tuple(found[study.uid][modality] for modality in ("SR", "OT", "SEG"))
+        assert stored == (expected, expected, study.films), study.kind
     assert tormented.code == 0
 
 
 def test_originals_are_untouched(tormented: SimpleNamespace) -> None:
     now = tormented.server.digests()
     assert {name: now[name] for name in tormented.originals} == tormented.originals
-    assert len(now) == len(tormented.originals) + 2 * len(WITH_FILMS)
+    assert len(now) == len(tormented.originals) + sum(2 + study.films for study in WITH_FILMS)
 
 
 def test_no_log_and_no_state_file_holds_an_identifier(tormented: SimpleNamespace) -> None:
     assert tormented.log in tormented.kept
     assert len(tormented.kept) >= 3
     assert gateway.kept_secrets(tormented.kept, SECRETS) == []
-    assert "report and heat map stored" in tormented.log.read_text()
+    assert "report, heat map and lungs stored" in tormented.log.read_text()
 
 
 def test_the_report_says_what_predict_says(tormented: SimpleNamespace, gated_run: Path, tmp_path: Path) -> None:
@@ -134,6 +135,25 @@ def test_the_capture_is_an_image_of_the_same_study(tormented: SimpleNamespace, t
         subprocess.run(["dcm2pnm", str(tmp_path / "capture.dcm"), str(tmp_path / "capture.pnm")], check=True)
 
 
+def test_the_lungs_lie_on_the_film(tormented: SimpleNamespace, gated_run: Path) -> None:
+    predictor = serving.load(gated_run)
+    segmentations = tormented.server.files("SEG")
+    for study in WITH_FILMS:
+        sources = {pydicom.dcmread(io.BytesIO(data)).SOPInstanceUID: data for data in study.files}
+        for file in segmentations[study.uid]:
+            found = hd.seg.Segmentation.from_dataset(pydicom.dcmread(io.BytesIO(file)))
+            (segment, *_) = [found.get_segment_description(number) for number in found.segment_numbers]
+            assert segment.algorithm_type == hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC
+            (source,) = {uid for _, _, uid in found.get_source_image_uids()}
+            film = pydicom.dcmread(io.BytesIO(sources[source]))
+            assert (found.Rows, found.Columns) == (film.Rows, film.Columns)
+            assert found.ContentQualification == "RESEARCH"
+            (prediction,) = predictor.predict([sources[source]], batch_size=1)
+            shares = prediction.lungs.mean(axis=(0, 1))
+            stored = found.pixel_array.reshape(-1, found.Rows, found.Columns).mean(axis=(1, 2))
+            np.testing.assert_allclose(stored, shares[shares > 0], atol=0.01)
+
+
 def test_a_lost_state_file_stores_nothing_twice(tormented: SimpleNamespace, gated_run: Path, tmp_path: Path) -> None:
     server = tormented.server
     before = server.digests()
@@ -160,7 +180,7 @@ def test_an_answer_that_was_half_stored_is_completed(server: orthanc.Orthanc, ga
         assert known.counts()["stored"] == 1
     after = server.digests()
     assert {name: after[name] for name in before} == before
-    assert server.counts()[study.uid] == {"DX": 2, "SR": 1, "OT": 1}
+    assert server.counts()[study.uid] == {"DX": 2, "SR": 1, "OT": 1, "SEG": 2}
     assert figures.registry.get_sample_value("cxr_pacs_films_total", {"outcome": "scored"}) == 2
 
 
@@ -199,7 +219,7 @@ def test_images_that_come_later_are_looked_at_where_there_was_no_film(
         )
     assert explained.stdout.startswith("stored, in logs ")
     assert "not a frontal one" in explained.stdout
-    assert server.counts()[uid] == {"DX": 2, "SR": 1, "OT": 1}
+    assert server.counts()[uid] == {"DX": 2, "SR": 1, "OT": 1, "SEG": 2}
 
 
 @pytest.fixture(scope="module")
