@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.lungs.network import SIZE
 from cxr_keras3.lungs.painting import no_chest, painted
 from cxr_keras3.lungs.sides import divided
+from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -97,6 +98,26 @@ def of_folder(folder: Path) -> Outlined:
         empty,
         names,
     )
+
+
+def of_phantoms(count: int, *, seed: int) -> Outlined:
+    """Drawn films of all classes, whose lungs are known; each a patient of its own."""
+    labels = [LABELS[index % len(LABELS)] for index in range(count)]
+    drawn = [phantom.draw(label, seed=seed, index=index) for index, label in enumerate(labels)]
+    names = _texts(f"phantom-{index}" for index in range(count))
+    return Outlined(
+        images=np.stack([film for film, _ in drawn])[..., np.newaxis],
+        lungs=np.stack([divided(mask > 127) for _, mask in drawn]),
+        names=names,
+        sources=np.full(count, "phantom"),
+        classes=_texts(iter(labels)),
+        groups=names,
+    )
+
+
+def together(parts: Sequence[Outlined]) -> Outlined:
+    """One after the other."""
+    return Outlined(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Outlined)))
 
 
 def _texts(values: Iterator[str]) -> np.ndarray:

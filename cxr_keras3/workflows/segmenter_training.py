@@ -7,6 +7,9 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.lungs import data, saving, training
 from tfds_cxr import reading
 
+PHANTOMS = 0.1
+"""Drawn films among those learnt from, as a share of the others."""
+
 
 def train(folder: Path, *, data_dir: Path | None, weights: str, epochs: int, seed: int) -> None:
     """Trains a segmenter on the films of the dataset that have a lung mask.
@@ -25,15 +28,19 @@ def train(folder: Path, *, data_dir: Path | None, weights: str, epochs: int, see
         raise UserError(f"--epochs must be at least 1, received {epochs}")
     builder = reading.find(data_dir)
     learnt, validated = (data.of_split(builder, split) for split in ("train", "validation"))
-    progress.say(f"outlined films: {len(learnt)} to learn from, {len(validated)} to choose the best epoch on")
+    drawn = data.of_phantoms(round(PHANTOMS * len(learnt)), seed=seed)
+    progress.say(
+        f"outlined films: {len(learnt)} and {len(drawn)} phantoms to learn from, {len(validated)} to choose the best "
+        "epoch on"
+    )
     schedule = training.Schedule(epochs=epochs, seed=seed)
-    model, rows = training.train(learnt, validated, weights=weights, schedule=schedule)
+    model, rows = training.train(data.together([learnt, drawn]), validated, weights=weights, schedule=schedule)
     folder.parent.mkdir(parents=True, exist_ok=True)
     saved = saving.save(
         model,
         folder,
         schedule=schedule,
-        data={"version": str(builder.version), "train": len(learnt), "validation": len(validated)},
+        data={"version": str(builder.version), "train": len(learnt), "phantoms": len(drawn), "validation": len(validated)},
         validation_dice=max(row["dice"] for row in rows),
         films=validated.images,
     )
