@@ -40,7 +40,12 @@ def train(folder: Path, *, data_dir: Path | None, weights: str, epochs: int, see
         model,
         folder,
         schedule=schedule,
-        data={"version": str(builder.version), "train": len(learnt), "phantoms": len(drawn), "validation": len(validated)},
+        data={
+            "version": str(builder.version),
+            "train": len(learnt),
+            "phantoms": len(drawn),
+            "validation": len(validated),
+        },
         validation_dice=max(row["dice"] for row in rows),
         films=validated.images,
     )
