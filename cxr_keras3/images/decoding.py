@@ -9,6 +9,7 @@ Ghostscript).
 import io
 import logging
 import os
+import re
 import threading
 import warnings
 import zlib
@@ -51,6 +52,8 @@ IMAGE_SIZE = 299
 
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
+_META_HEADER = b"\x02\x00\x00\x00"  # tag (0002,0000), little-endian, which begins a DICOM file without preamble
+_IDENTIFYING = re.compile(rb"\x08\x00[\x00-\x60]\x00")  # a tag of group 8, which begins a bare DICOM data set
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
 
 
@@ -80,7 +83,12 @@ def decode(source: bytes | str | os.PathLike[str]) -> Film:
     try:
         with _SILENCE:
             # The 128 bytes before a DICOM file's mark are free, and may hold a TIFF header (PS3.10 7.1).
-            return _decode_dicom(data) if data[128:132] == b"DICM" else _decode_picture(data)
+            if data[128:132] == b"DICM":
+                return _decode_dicom(data)
+            if data[:4] == _META_HEADER:
+                return _decode_dicom(bytes(128) + b"DICM" + data)
+            _require_no_bare_dicom(data)
+            return _decode_picture(data)
     except ImageError:
         raise
     # Hostile bytes make Pillow and pydicom raise almost anything (OSError, SyntaxError, struct.error,
@@ -129,6 +137,11 @@ def _read(path: Path) -> bytes:
         raise ImageError(f"the image file cannot be opened: {error.strerror}") from error
 
 
+def _require_no_bare_dicom(data: bytes) -> None:
+    if _IDENTIFYING.match(data):
+        raise ImageError("the file is a DICOM data set without its mark and header: export it as a file (Part 10)")
+
+
 def _decode_dicom(data: bytes) -> Film:
     from cxr_keras3.images.dicom import decode_dicom  # noqa: PLC0415 - pydicom takes 0.3 s; most files are PNG
 
@@ -147,7 +160,7 @@ def _decode_picture(data: bytes) -> Film:
             f"an image may have at most {MAX_PIXELS} pixels, this one has more: make it smaller"
         ) from error
     require_size(*image.size)
-    if getattr(image, "is_animated", False):
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's JPEG with a preview behind it
         raise ImageError("an image file must hold one image, this one holds several: save the film by itself")
     mode, tags = image.mode, getattr(image, "tag_v2", {})
     _require_full_depth(image, tags)

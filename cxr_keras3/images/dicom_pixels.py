@@ -52,6 +52,8 @@ def transfer_syntax(data: bytes) -> uid.UID:
     syntax = uid.UID(str(meta.get("TransferSyntaxUID", "")))
     if syntax in (*_UNCOMPRESSED, *_JPEG_2000, *_JPEG_FRAME_MARKERS, uid.RLELossless):
         return syntax
+    if not syntax:
+        raise ImageError("the DICOM file does not say its transfer syntax: export it again")
     name = syntax.name if syntax.is_transfer_syntax and not syntax.is_private else "an unknown one"
     raise ImageError(f"the DICOM transfer syntax is not read: {name}; export the image uncompressed")
 
@@ -69,6 +71,11 @@ def stored_values(dataset: Dataset, syntax: uid.UID) -> npt.NDArray[np.integer]:
     Raises:
         ImageError: The pixel data do not decode to the size that the header states.
     """
+    shift = dataset.get("HighBit", dataset.BitsStored - 1) + 1 - dataset.BitsStored
+    if shift and syntax not in (*_UNCOMPRESSED, uid.RLELossless):
+        raise ImageError(
+            "the DICOM header places the bits of compressed pixels otherwise than codecs do: export it again"
+        )
     try:
         if syntax == uid.RLELossless:
             dataset.PixelData = _decode_rle(dataset)
@@ -78,10 +85,25 @@ def stored_values(dataset: Dataset, syntax: uid.UID) -> npt.NDArray[np.integer]:
             dataset.PixelData = encapsulate([frame])
         elif syntax in _JPEG_2000:
             _require_jpeg_2000_size(dataset)
+        if shift:
+            return _shifted(dataset, shift)
         stored = pixel_array(dataset, raw=True, decoding_plugin="pylibjpeg")
     except (RuntimeError, ValueError, struct.error) as error:
         raise ImageError(f"the DICOM pixel data ({syntax.name}) cannot be decoded: export the image again") from error
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _shifted(dataset: Dataset, shift: int) -> npt.NDArray[np.integer]:
+    """The values of pixels whose lowest bits are not theirs: left-aligned ones, as older devices write them."""
+    depth, is_signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
+    dataset.BitsStored, dataset.PixelRepresentation = dataset.BitsAllocated, 0
+    dataset.HighBit = dataset.BitsAllocated - 1
+    whole = pixel_array(dataset, raw=True, decoding_plugin="pylibjpeg").astype(np.int64) >> shift
+    dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = depth, depth - 1, int(is_signed)
+    values = whole & (2**depth - 1)
+    if is_signed:
+        values = np.where(values >= 2 ** (depth - 1), values - 2**depth, values)
+    return np.asarray(values, dtype=f"{'i' if is_signed else 'u'}{dataset.BitsAllocated // 8}")
 
 
 def _frame(dataset: Dataset) -> bytes:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from cxr_keras3 import images
 from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.version import __version__
+from cxr_keras3.images import rendering
 from cxr_keras3.lungs import anatomy, evidence
 from cxr_keras3.lungs.segmenter import Lungs
 from cxr_keras3.lungs.showing import Showing
@@ -222,4 +223,7 @@ def _decode(item: Input) -> _Decoded:
         film = inputs.film(item.content)
     except images.ImageError as error:
         return _Decoded(item.name, None, reason=str(error))
-    return _Decoded(item.name, images.canonical(film.pixels), film.warnings, film.sop_instance_uid or "")
+    warnings = (*film.warnings, *rendering.notes(film.pixels))
+    if reason := rendering.refusal(film.pixels):
+        return _Decoded(item.name, None, film.warnings, film.sop_instance_uid or "", reason)
+    return _Decoded(item.name, images.canonical(film.pixels), warnings, film.sop_instance_uid or "")
