@@ -53,7 +53,8 @@ IMAGE_SIZE = 299
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 _META_HEADER = b"\x02\x00\x00\x00"  # tag (0002,0000), little-endian, which begins a DICOM file without preamble
-_IDENTIFYING = re.compile(rb"\x08\x00[\x00-\x60]\x00")  # a tag of group 8, which begins a bare DICOM data set
+# A tag of group 8 begins a bare DICOM data set; beside its type in letters it is known after stray bytes, too.
+_IDENTIFYING = re.compile(rb"\x08\x00[\x00-\x60]\x00|(?s:.{0,16}?)\x08\x00[\x00-\x60]\x00(?:CS|UI|DA|LO|SH|SQ|TM|UL)")
 _PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
 
 
