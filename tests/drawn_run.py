@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from cxr_keras3.backend import openvino_graph
-from cxr_keras3.base import records
+from cxr_keras3.base import files, records
 from cxr_keras3.run import calibration, gate
 from cxr_keras3.run.audit import Activation, Audit, Floor, Margin, Reason, RegionTests, Verdict
 from cxr_keras3.run.folder import (
@@ -59,7 +59,8 @@ def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = Fa
     export = folder / EXPORTS / "openvino"
     export.mkdir(parents=True)
     _write_graph(export / openvino_graph.GRAPH, temperature or 1.0)
-    records.write(export / PARITY, Parity(2, "openvino", 8, "drawn", temperature or 1.0, "any", EQUAL, None))
+    sums = files.checksums(sorted(export.iterdir()))
+    records.write(export / PARITY, Parity(3, "openvino", 8, "drawn", temperature or 1.0, "any", sums, EQUAL, None))
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         name=folder.name,

@@ -83,7 +83,10 @@ class OpenVINOGraph:
         """The requests that wait for work of this batch size; a fixed size computes faster than a free one."""
         with self._lock:
             if batch_size not in self._compiled:
-                model = self._core.read_model(self._path)
+                try:
+                    model = self._core.read_model(self._path)
+                except RuntimeError as error:
+                    raise UserError(f"{self._path} is damaged, OpenVINO cannot read it; export it again") from error
                 (taken,) = model.inputs
                 model.reshape([batch_size, *list(taken.partial_shape)[1:]])
                 settings = {

@@ -1,12 +1,13 @@
 """Writing files: whole or not at all, and by one process at a time."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,6 +56,32 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
     """Writes a JSON file whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def checksums(paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of files in hexadecimal, by their names."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+def require_checksums(folder: Path, expected: Mapping[str, str], *, remedy: str) -> None:
+    """Refuses files that are not what they were when they were written: a flipped bit changes answers without a word.
+
+    Args:
+        folder: Where the files are.
+        expected: From `checksums`.
+        remedy: What to do, for the error.
+
+    Raises:
+        UserError: Where one is missing or another.
+    """
+    for name, digest in expected.items():
+        path = folder / name
+        try:
+            found = checksums([path])[name]
+        except OSError as error:
+            raise UserError(f"{path} must be there, it cannot be read ({error.strerror}); {remedy}") from error
+        if found != digest:
+            raise UserError(f"{path} must be as it was written, its checksum is another; {remedy}")
 
 
 @contextlib.contextmanager

@@ -50,22 +50,23 @@ def save(
     Raises:
         UserError: Where it does not.
     """
-    manifest = SegmenterManifest(
-        schema_version=segmenter.SCHEMA_VERSION,
-        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        backend=keras.backend.backend(),
-        backbone=BACKBONE,
-        schedule=dataclasses.asdict(schedule),
-        data=data,
-        validation_dice=validation_dice,
-        packages=package_versions(),
-        licence=LICENCE,
-    )
     with files.replacing(folder) as written:
         written.mkdir()
         model.save(written / MODEL)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
             child.submit(export, written).result()
+        manifest = SegmenterManifest(
+            schema_version=segmenter.SCHEMA_VERSION,
+            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+            backend=keras.backend.backend(),
+            backbone=BACKBONE,
+            schedule=dataclasses.asdict(schedule),
+            data=data,
+            validation_dice=validation_dice,
+            packages=package_versions(),
+            licence=LICENCE,
+            checksums=files.checksums([written / GRAPH, (written / GRAPH).with_suffix(".bin")]),
+        )
         records.write(written / MANIFEST, manifest)
         _require_alike(model, Segmenter.open(written), films)
     return Segmenter.open(folder)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from cxr_keras3.backend.openvino_graph import GRAPH, OpenVINOGraph
+from cxr_keras3.backend.openvino_graph import OpenVINOGraph
 from cxr_keras3.base import files, progress, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.lungs.sides import LEAST_SHARE
@@ -49,6 +49,7 @@ class SegmenterManifest:
         validation_dice: Mean Dice of both lungs on the latter.
         packages: Versions of what it was trained with.
         licence: Terms of use.
+        checksums: SHA-256 of the graph's files, by their names.
     """
 
     schema_version: int
@@ -60,6 +61,7 @@ class SegmenterManifest:
     validation_dice: float
     packages: Mapping[str, str]
     licence: str
+    checksums: Mapping[str, str]
 
 
 class Segmenter:
@@ -91,26 +93,21 @@ class Segmenter:
                 f"a segmenter's folder must hold {MANIFEST}, {folder} does not; pass one that segment train finished"
             )
         remedy = "train it again, or use the version of cxr_keras3 that wrote it"
-        return cls(folder, records.read(folder / MANIFEST, SegmenterManifest, version=SCHEMA_VERSION, remedy=remedy))
+        manifest = records.read(folder / MANIFEST, SegmenterManifest, version=SCHEMA_VERSION, remedy=remedy)
+        files.require_checksums(folder, manifest.checksums, remedy=remedy)
+        return cls(folder, manifest)
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of SHA-256 over its graph and weights."""
-        digest = hashlib.sha256()
-        for path in self._graph_files:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()[:16]
+        return hashlib.sha256("".join(self.manifest.checksums.values()).encode()).hexdigest()[:16]
 
     def copy(self, folder: Path) -> None:
         """Copies what outlining needs to a folder, in the place of what may be there."""
         with files.replacing(folder) as written:
             written.mkdir()
-            for path in (self.folder / MANIFEST, *self._graph_files):
-                shutil.copyfile(path, written / path.name)
-
-    @property
-    def _graph_files(self) -> tuple[Path, Path]:
-        return self.folder / GRAPH, (self.folder / GRAPH).with_suffix(".bin")
+            for name in (MANIFEST, *self.manifest.checksums):
+                shutil.copyfile(self.folder / name, written / name)
 
     def in_flight(self, batch_size: int) -> int:
         """Batches of this size worth starting before the first is waited for."""

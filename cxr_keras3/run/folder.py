@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from cxr_keras3.base import records
+from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run import calibration as calibrations
 from cxr_keras3.run import gate as gates
@@ -193,16 +193,16 @@ class Run:
         """How near the export to a format comes to the model; None where there is no such export.
 
         Raises:
-            UserError: Where its record is damaged, or of a version whose graphs gave no logits.
+            UserError: Where its record is damaged or of an earlier version, or its files are not what they were.
         """
         folder = self.export_folder(format_name)
         if not folder.is_dir():
             return None
         if format_name not in self._parities:
             remedy = f"make it again: python -m cxr_keras3.export {self.folder} --format {format_name}"
-            self._parities[format_name] = records.read(
-                folder / PARITY, Parity, version=PARITY_SCHEMA_VERSION, remedy=remedy
-            )
+            found = records.read(folder / PARITY, Parity, version=PARITY_SCHEMA_VERSION, remedy=remedy)
+            files.require_checksums(folder, found.checksums, remedy=remedy)
+            self._parities[format_name] = found
         return self._parities[format_name]
 
     @cached_property
@@ -228,6 +228,12 @@ class Run:
         from cxr_keras3.model import backbones  # noqa: PLC0415 -- imports Keras
 
         path = self.folder / MODEL
+        if not path.exists() and self.export_folder("openvino").is_dir():
+            raise UserError(
+                f"the run {self.name} is there for OpenVINO only, its folder holds no {MODEL}; use --runtime openvino, "
+                "or a run of your own"
+            )
+        files.require_checksums(self.folder, self.manifest.checksums, remedy="restore it or train again")
         backbones.import_provider(self.manifest.config["backbone"])
         try:
             model = keras.models.load_model(path, compile=False)

@@ -1,7 +1,7 @@
 """The manifest: what a model is. Whoever uses a model takes its names from here and from nowhere else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Manifest:
         validation: Metrics on the validation split, on which the best weights were chosen.
         packages: Versions of the packages it was trained with.
         licence: Terms of use.
+        checksums: SHA-256 of the model's file, by its name; none in manifests of before.
     """
 
     schema_version: int
@@ -54,6 +55,7 @@ class Manifest:
     validation: Mapping[str, Any]
     packages: Mapping[str, str]
     licence: str = LICENCE
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def region(self) -> Region:

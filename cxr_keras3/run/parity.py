@@ -1,9 +1,10 @@
 """What `parity.json` says of an export: how near it comes to the Keras model, on real images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-SCHEMA_VERSION = 2
-"""2: the graph gives logits too."""
+SCHEMA_VERSION = 3
+"""2: the graph gives logits too. 3: checksums."""
 PARITY = "parity.json"
 MIN_AGREEMENT = 0.995
 MAX_DIFFERENCE = 1e-3
@@ -60,6 +61,7 @@ class Parity:
         source: Where they come from.
         temperature: What the graph divides logits by for its probabilities; 1 where the run was uncalibrated at export.
         processor: On which the figures were measured.
+        checksums: SHA-256 of the export's files, by their names.
         float32: The figures in float32.
         bfloat16: The figures in bfloat16; None where the format or the processor has none.
     """
@@ -70,5 +72,6 @@ class Parity:
     source: str
     temperature: float
     processor: str
+    checksums: Mapping[str, str]
     float32: Agreement
     bfloat16: Agreement | None

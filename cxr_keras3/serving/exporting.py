@@ -84,6 +84,7 @@ def _check(
         source=source,
         temperature=calibration.temperature if calibration else 1.0,
         processor=platform.processor() or platform.machine(),
+        checksums=files.checksums(path for path in sorted(folder.iterdir()) if path.is_file()),
         float32=float32,
         bfloat16=bfloat16,
     )

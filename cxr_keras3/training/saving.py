@@ -57,5 +57,6 @@ def save(
         data=described,
         validation=dataclasses.asdict(figures),
         packages=package_versions(),
+        checksums=files.checksums([run_dir / MODEL]),
     )
     records.write(run_dir / MANIFEST, manifest)

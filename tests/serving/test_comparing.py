@@ -86,7 +86,7 @@ def test_saved_and_loaded_it_is_the_same_and_damage_is_named(tmp_path: Path) -> 
     path = run.export_folder("openvino") / PARITY
     equal = Agreement(1.0, None, 0.0, 0.0, 0.0, 0.0, 0.0)
     for bfloat16 in (equal, None):
-        written = Parity(2, "openvino", 400, "drawn", 1.25, "any", equal, bfloat16)
+        written = Parity(3, "openvino", 400, "drawn", 1.25, "any", {}, equal, bfloat16)
         records.write(path, written)
         assert Run.open(run.folder).parity("openvino") == written
     for content in ("", "{}", '{"schema_version": 1}', '{"schema_version": 2}', "[" * 100_000):

@@ -166,7 +166,7 @@ def test_bfloat16_needs_an_export_that_allows_it(tmp_path: Path, monkeypatch: py
         (False, near, "float32"),
     ):
         monkeypatch.setattr(openvino_graph, "processor_has_bfloat16", lambda has_it=has_it: has_it)
-        parity = Parity(2, "openvino", 8, "drawn", 2.0, "any", drawn_run.EQUAL, bfloat16)
+        parity = Parity(3, "openvino", 8, "drawn", 2.0, "any", {}, drawn_run.EQUAL, bfloat16)
         assert runtimes.choose_precision(parity) == expected
 
 
