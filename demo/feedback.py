@@ -24,6 +24,7 @@ import numpy.typing as npt
 from cxr_keras3 import images
 from cxr_keras3.base import files, progress
 from cxr_keras3.base.errors import UserError, run_command
+from cxr_keras3.base.tables import harmless
 
 DATABASE, FILMS = "feedback.sqlite3", "films"
 LABELS_CSV, ANSWERS_CSV = "labels.csv", "answers.csv"
@@ -206,7 +207,7 @@ def _write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> N
     with files.replacing(path) as written, written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerows([[harmless(value) for value in row] for row in rows])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,6 +1,5 @@
 """Many films at once: a table sorted by how abnormal they look, and a CSV file. Pure functions, without Gradio."""
 
-import dataclasses
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -137,10 +136,5 @@ def as_csv(predictor: Predictor, predictions: Sequence[Prediction]) -> str:
         path = Path(folder) / "worklist.csv"
         with Results(path, class_names=predictor.run.class_names, model=predictor.run.name, resume=False) as results:
             for prediction in reversed(ordered):
-                results.add(dataclasses.replace(prediction, file=_harmless(prediction.file)))
+                results.add(prediction)
         return path.read_text(encoding="utf-8")
-
-
-def _harmless(name: str) -> str:
-    """A name that no spreadsheet takes for a formula (OWASP, "CSV Injection")."""
-    return f"'{name}" if name[:1] in ("=", "+", "-", "@") else name

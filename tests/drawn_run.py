@@ -41,6 +41,7 @@ from cxr_keras3.run.subgroup_tests import SubgroupTests, ViewTests
 from cxr_keras3.serving import runtimes
 from cxr_keras3.statistics.figures import UNDEFINED, ClassFigures, Figure
 from cxr_keras3.statistics.metrics import HEADLINES
+from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 
 FLOORS = {"thumbnail": 0.7, "border_only": 0.6}
@@ -106,13 +107,14 @@ def _write_graph(path: Path, temperature: float) -> None:
 
 
 def write_films(folder: Path, count: int) -> list[Path]:
-    """Writes PNGs of rising brightness with a little noise; returns their paths."""
+    """Writes PNGs of a drawn chest, of rising brightness with a little noise; returns their paths."""
     folder.mkdir(parents=True, exist_ok=True)
+    chest = phantom.draw("Normal", seed=1, index=0)[0] // 2
     files = []
     for index in range(count):
-        noise = np.random.default_rng(index).integers(0, 40, (299, 299))
+        noise = np.random.default_rng(index).integers(0, 4, (299, 299))
         files.append(folder / f"{index:03d}.png")
-        Image.fromarray((noise + index * 200 // max(count, 1)).astype(np.uint8)).save(files[-1])
+        Image.fromarray((chest + noise + index * 120 // max(count, 1)).astype(np.uint8)).save(files[-1])
     return files
 
 

@@ -57,6 +57,8 @@ def select(name: str, together: Together | None = None) -> None:
 
     if keras.backend.backend() != name:
         raise RuntimeError(f"Keras already runs on {keras.backend.backend()} in this process")
+    if name == "jax" and together is None:
+        _require_devices()
     if together is not None:
         if name != "jax":
             raise UserError(f"several processes train on JAX only, received --backend {name}")
@@ -65,6 +67,19 @@ def select(name: str, together: Together | None = None) -> None:
         from cxr_keras3.backend import fast_convolutions  # noqa: PLC0415 -- needs JAX
 
         fast_convolutions.enable()
+
+
+def _require_devices() -> None:
+    import jax  # noqa: PLC0415 -- the backend is chosen
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the latter where JAX_PLATFORMS names what it has no plug-in for
+        asked = os.environ.get("JAX_PLATFORMS", "")
+        raise UserError(
+            f"JAX must find a device, with JAX_PLATFORMS={asked!r} it finds none; unset it, or name a platform that "
+            "this machine has, such as cpu"
+        ) from error
 
 
 def _join(together: Together) -> None:

@@ -58,6 +58,11 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- whatever JS
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def short(name: str, *, room: int = 0) -> str:
+    """A file name cut to what file systems take, 255 bytes, less the room that is left for an addition."""
+    return name.encode(errors="surrogateescape")[: 255 - room].decode(errors="ignore")
+
+
 def checksums(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files in hexadecimal, by their names."""
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

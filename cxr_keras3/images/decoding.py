@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import re
+import stat
 import threading
 import warnings
 import zlib
@@ -132,10 +133,13 @@ def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 def _read(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise ImageError("an image must be a regular file, this is a folder, a pipe or a device")
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ImageError(f"the image file cannot be opened: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a name with a null byte is no name
+        words = error.strerror if isinstance(error, OSError) else str(error)
+        raise ImageError(f"the image file cannot be opened: {words}") from error
 
 
 def _require_no_bare_dicom(data: bytes) -> None:

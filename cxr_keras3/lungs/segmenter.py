@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from cxr_keras3.backend.openvino_graph import OpenVINOGraph
-from cxr_keras3.base import files, progress, records
+from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.lungs.sides import LEAST_SHARE
 
@@ -120,6 +120,8 @@ class Segmenter:
 
     def outline(self, images: Images, *, task: str) -> Lungs:
         """Outlines the lungs of any number of films, with a progress bar that says `task`."""
+        from cxr_keras3.base import progress  # noqa: PLC0415 -- the predictor, which shows no bar, starts sooner without
+
         waiting: deque[tuple[int, Callable[[], Lungs]]] = deque()
         parts: list[Lungs] = []
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cxr_keras3.base import files
 from cxr_keras3.lungs import pictures
 from cxr_keras3.serving.prediction import Prediction
 
@@ -59,6 +60,7 @@ def save(prediction: Prediction, folder: Path) -> Path:
     if prediction.image is None:
         raise ValueError(f"{prediction.file} was not read, so there is no map of it")
     digest = hashlib.sha256(prediction.file.encode()).hexdigest()[:8]
-    path = folder / f"{PurePath(prediction.file).name}-{digest}.png"
+    name = files.short(PurePath(prediction.file).name, room=60)
+    path = folder / f"{name}-{digest}.png"
     Image.fromarray(drawn(prediction, prediction.image)).save(path)
     return path

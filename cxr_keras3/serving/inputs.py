@@ -1,5 +1,7 @@
 """What is to be scored: files, folders, archives, lists. Archives are read in place and not trusted."""
 
+import codecs
+import io
 import lzma
 import os
 import struct
@@ -8,6 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +70,18 @@ def find(inputs: Sequence[Path]) -> list[Input]:
     if not found:
         raise UserError(f"there must be at least one file to score, found none in {', '.join(map(str, inputs))}")
     return list(found.values())
+
+
+def read_list(stream: BinaryIO) -> Iterator[str]:
+    """The lines of a list, as they come: UTF-8, or UTF-16 with its mark, as PowerShell's `>` writes it."""
+    buffered = io.BufferedReader(stream) if isinstance(stream, io.RawIOBase) else stream
+    first = buffered.readline()
+    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        yield from (first + buffered.read()).decode("utf-16", errors="replace").splitlines()
+        return
+    yield first.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
+    for line in buffered:
+        yield line.decode(errors="surrogateescape")
 
 
 def listed(lines: Iterable[str]) -> Iterator[Input]:

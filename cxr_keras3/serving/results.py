@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.base.tables import harmless, original
 from cxr_keras3.serving.prediction import Prediction
 
 if TYPE_CHECKING:
@@ -140,7 +141,8 @@ class Results:
         (values,) = csv.reader([line])
         if values == self._columns:
             return None
-        return dict(zip(self._columns, values, strict=True))
+        row = dict(zip(self._columns, values, strict=True))
+        return row | {"file": original(row["file"])}
 
 
 def require_suffix(path: Path) -> None:
@@ -160,7 +162,7 @@ def flat(record: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any
 
 
 def _csv_value(value: Any) -> Any:  # noqa: ANN401 -- whatever a record holds
-    return "; ".join(value) if isinstance(value, tuple) else value
+    return harmless("; ".join(value) if isinstance(value, tuple) else value)
 
 
 def _csv_line(values: Sequence[Any]) -> bytes:

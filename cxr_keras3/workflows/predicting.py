@@ -51,7 +51,7 @@ def predict(
     progress.say(f"model: {run.folder}, {predictor.description}")
     for notice in predictor.notices:
         progress.say(f"note: {notice}")
-    films = inputs.listed(sys.stdin) if found is None else found
+    films = inputs.listed(inputs.read_list(sys.stdin.buffer)) if found is None else found
     total = None if found is None else len(found)
     if output is None:
         predictions = list(_score(predictor, films, total=total, heat_map_folder=heat_map_folder))

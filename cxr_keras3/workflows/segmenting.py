@@ -15,6 +15,7 @@ from cxr_keras3 import images
 from cxr_keras3.base import files, progress, records
 from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
+from cxr_keras3.base.tables import harmless
 from cxr_keras3.lungs import anatomy, data, judging, pictures
 from cxr_keras3.lungs.segmenter import AGREEMENT, Segmenter
 from cxr_keras3.serving import inputs
@@ -112,7 +113,7 @@ def apply(paths: Sequence[Path], *, segmenter_dir: Path | None, output: Path) ->
                     measured = anatomy.measure(lungs)
                     values = [f"{value:.4f}" for value in measured.measures.values()]
                     notes = "; ".join(anatomy.notes(measured, film, lungs))
-                    writer.writerow((item.name, *values, notes, anatomy.refusal(measured)))
+                    writer.writerow((harmless(item.name), *values, notes, anatomy.refusal(measured)))
                 shown.advance(task)
     if refused == len(found):
         raise UserError("at least one film must be readable, none is; see above")
@@ -130,6 +131,6 @@ def _decoded(item: Input) -> tuple[Input, np.ndarray | None, str]:
 def _save(item: Input, film: np.ndarray, lungs: np.ndarray, folder: Path) -> None:
     """Writes the mask, `NAME-lungs.png`, see `pictures.as_mask`, and `NAME-outline.png`."""
     digest = hashlib.sha256(item.name.encode()).hexdigest()[:8]
-    stem = f"{PurePath(item.name).name}-{digest}"
+    stem = f"{files.short(PurePath(item.name).name, room=60)}-{digest}"
     pictures.as_mask(lungs).save(folder / f"{stem}-lungs.png")
     Image.fromarray(pictures.draw(film[..., 0], lungs)).save(folder / f"{stem}-outline.png")

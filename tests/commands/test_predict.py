@@ -176,3 +176,78 @@ def test_dicom_files_give_what_they_should(run: Path, shared_data: Path, tmp_pat
     assert {name for name, row in found.items() if row["accepted"]} == scored
     assert all(row["sop_instance_uid"] for name, row in found.items() if name in scored)
     assert all("chest" in row["reject_reason"] for name, row in found.items() if name not in scored)
+
+
+def test_places_that_cannot_be_used_are_named_in_a_line(
+    run: Path, films: list[Path], tmp_path: Path, run_python
+) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("a file")
+    long = tmp_path / ("n" * 300)
+    for arguments in (
+        ("--heat-maps", taken),
+        ("--output", taken / "x.csv"),
+        ("--output", long / "x.csv"),
+    ):
+        done = run_python(*PREDICT, "--model", run, films[0], films[1], *arguments)
+        assert_one_clear_line(done, "must be a place that can be used")
+    done = run_python(*PREDICT, "--model", run, long)
+    assert_one_clear_line(done, "")
+
+
+def test_a_long_name_does_not_end_a_batch(run: Path, films: list[Path], tmp_path: Path, run_python) -> None:
+    (tmp_path / "in").mkdir()
+    long = tmp_path / "in" / ("n" * 246 + ".png")
+    long.write_bytes(films[0].read_bytes())
+    with zipfile.ZipFile(tmp_path / "in" / "films.zip", "w") as archive:
+        archive.write(films[1], "z" * 300 + ".png")
+    maps = tmp_path / "maps"
+    files = (long, tmp_path / "in" / "films.zip", films[2])
+    done = run_python(*PREDICT, "--model", run, *files, "--heat-maps", maps, "--output", tmp_path / "o.csv")
+    assert done.returncode == 0, done.stderr
+    assert len(list(maps.glob("*.png"))) == 3
+
+
+def test_pipes_and_null_bytes_in_a_list_are_refused_alone(run: Path, films: list[Path], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    listed = f"{films[0]}\n{pipe}\nnull\0byte.png\n{films[1]}\n".encode()
+    output = tmp_path / "o.jsonl"
+    command = [sys.executable, *PREDICT, "--model", run, "-", "--output", output]
+    done = subprocess.run(command, input=listed, capture_output=True, timeout=60)
+    assert done.returncode == 3, done.stderr
+    assert [row["accepted"] for row in rows(output)] == [True, False, False, True]
+    assert "regular file" in rows(output)[1]["reject_reason"]
+
+
+def test_names_that_the_terminal_lacks_are_escaped(run: Path, films: list[Path], tmp_path: Path, run_python) -> None:
+    film = tmp_path / "胸片.png"
+    film.write_bytes(films[0].read_bytes())
+    done = run_python(*PREDICT, "--model", run, film, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "scored: 1 of 1" in done.stderr
+
+
+def test_cells_are_no_formulas_and_resuming_still_knows_the_files(
+    run: Path, films: list[Path], tmp_path: Path, run_python, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "@films.zip", "w") as archive:
+        archive.write(films[0], "a.png")
+    output = tmp_path / "o.csv"
+    command = [sys.executable, *PREDICT, "--model", run, "@films.zip", films[1], "--output", output]
+    environment = os.environ | {"PYTHONPATH": os.fspath(Path(__file__).parents[2])}
+    for extra in ([], ["--resume"]):
+        done = subprocess.run([*command, *extra], cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        with output.open() as file:
+            (first, _) = csv.DictReader(file)
+        assert first["file"] == "'@films.zip/a.png"
+
+
+def test_the_reference_model_says_that_it_is_there_for_openvino_only(films: list[Path], run_python) -> None:
+    assert_one_clear_line(run_python(*PREDICT, films[0], "--runtime", "jax"), "OpenVINO only")
+
+
+def test_a_platform_that_jax_lacks_is_named(run_dir: Path, films: list[Path], run_python) -> None:
+    done = run_python(*PREDICT, "--model", run_dir, films[0], "--runtime", "jax", JAX_PLATFORMS="cuda")
+    assert_one_clear_line(done, "JAX must find a device")

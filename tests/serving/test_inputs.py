@@ -115,3 +115,17 @@ def test_a_printable_name_stays_on_its_line_and_can_be_encoded(name: str) -> Non
     assert shown.isprintable()
     shown.encode()
     assert inputs.printable(shown) == shown
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_lists_are_read_as_shells_write_them(encoding: str) -> None:
+    text = "a.png\n胸片.png\r\nb.png"
+    content = text.encode(encoding)
+    if encoding == "utf-16-be":
+        content = b"\xfe\xff" + content
+    found = names(inputs.listed(inputs.read_list(io.BytesIO(content))))
+    assert found == ["a.png", "胸片.png", "b.png"]
+
+
+def test_an_empty_list_names_nothing() -> None:
+    assert names(inputs.listed(inputs.read_list(io.BytesIO(b"")))) == []

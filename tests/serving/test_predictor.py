@@ -151,8 +151,20 @@ def test_probabilities_are_calibrated_as_the_run_is_whatever_the_export_holds(
 def test_an_export_without_logits_is_to_be_made_anew(tmp_path: Path) -> None:
     folder = drawn_run.write(tmp_path / "old")
     path = Run.open(folder).export_folder("openvino") / PARITY
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 1'))
-    with pytest.raises(UserError, match=r"schema version 2, received 1; make it again: python -m cxr_keras3\.export"):
+    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 2'))
+    with pytest.raises(UserError, match=r"schema version 3, received 2; make it again: python -m cxr_keras3\.export"):
+        serving.load(folder)
+
+
+@pytest.mark.parametrize("name", ["model.xml", "model.bin"])
+def test_a_flipped_bit_is_not_served(tmp_path: Path, name: str) -> None:
+    """OpenVINO takes a damaged file without a word, and answers otherwise."""
+    folder = drawn_run.write(tmp_path / "flipped")
+    path = Run.open(folder).export_folder("openvino") / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{name}.*checksum is another; make it again"):
         serving.load(folder)
 
 
