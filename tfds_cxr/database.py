@@ -5,8 +5,11 @@
 
 import hashlib
 import io
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,6 +33,8 @@ EXPECTED_LAYOUT = (
 
 # Folder names of the current and of older releases, without case and punctuation.
 _CLASS_FOLDERS = {re.sub(r"[^a-z]", "", label.casefold()): label for label in LABELS}
+_MACOS = "__MACOSX"  # where the Finder keeps what is no file of ours
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"})
 _SEARCH_DEPTH = 3  # the folder handed over may be a parent: of the folder, of the zip, of what Kaggle unpacks
 _METADATA_COLUMNS = ("FILE NAME", "URL")
 
@@ -116,6 +121,8 @@ def _roots(folder: AnyPath, archives: ExitStack, *, depth: int) -> Iterator[AnyP
         yield folder
         return
     for child in children:
+        if child.name.startswith(".") or child.name == _MACOS:
+            continue
         if child.is_dir() and depth > 0:
             yield from _roots(child, archives, depth=depth - 1)
         elif isinstance(child, Path) and child.suffix.casefold() == ".zip":
@@ -125,9 +132,15 @@ def _roots(folder: AnyPath, archives: ExitStack, *, depth: int) -> Iterator[AnyP
 
 def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
-        return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+        archive = zipfile.ZipFile(path)
+    # What a damaged directory makes of it is hardly ever a BadZipFile.
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, struct.error, OverflowError) as error:
         raise DatabaseError(f"{path} is not a readable zip ({error}); download it again") from error
+    for entry in archive.infolist():  # .NET on Windows writes backslashes, against the format's word
+        if "\\" in entry.filename and "/" not in entry.filename:
+            entry.filename = entry.filename.replace("\\", "/")
+            archive.NameToInfo[entry.filename] = entry
+    return archive
 
 
 def class_of_folder(name: str) -> str | None:
@@ -145,7 +158,7 @@ def list_files(root: AnyPath) -> Listing:
         DatabaseError: Where a class is missing or empty, or a metadata sheet has other columns.
     """
     files, missing = [], []
-    folders = {class_of_folder(child.name): child for child in root.iterdir() if child.is_dir()}
+    folders = _class_folders(root)
     for label in LABELS:
         if label not in folders:
             raise DatabaseError(f"the database must have a folder {label!r}, missing in {root}")
@@ -165,10 +178,43 @@ def list_files(root: AnyPath) -> Listing:
     return Listing(files, missing)
 
 
+def _class_folders(root: AnyPath) -> dict[str, AnyPath]:
+    """The folder of each class.
+
+    Raises:
+        DatabaseError: Where a class has two, as in a copy that was put together of two releases.
+    """
+    found: dict[str, AnyPath] = {}
+    children: list[AnyPath] = sorted(root.iterdir(), key=lambda each: each.name)
+    for child in children:
+        label = class_of_folder(child.name) if child.is_dir() else None
+        if label is None:
+            continue
+        if label in found:
+            raise DatabaseError(
+                f"each class must have one folder, {label} has {found[label].name} and {child.name}; join them"
+            )
+        found[label] = child
+    return found
+
+
 def _images_of_class(folder: AnyPath) -> list[AnyPath]:
-    """The class's images: in `images/`, or directly in the class folder as in older releases."""
+    """The class's images: in `images/`, or directly in the class folder as in older releases.
+
+    Raises:
+        DatabaseError: Where they are in both.
+    """
     inner = folder / "images"
-    paths = [path for path in _files_below(inner if inner.is_dir() else folder) if not path.name.startswith(".")]
+    outer = [path for path in _files_below(folder) if not path.name.startswith(".")]
+    if not inner.is_dir():
+        return sorted(outer, key=lambda path: natural_key(path.name))
+    beside = [path.name for path in outer if Path(path.name).suffix.casefold() in _IMAGE_SUFFIXES]
+    if beside:
+        raise DatabaseError(
+            f"the images of a class must be in one folder, {len(beside)} of {folder} lie beside images/, such as "
+            f"{beside[0]}; move them into it"
+        )
+    paths = [path for path in _files_below(inner) if not path.name.startswith(".")]
     return sorted(paths, key=lambda path: natural_key(path.name))
 
 
@@ -176,9 +222,14 @@ def _files_below(folder: AnyPath) -> list[AnyPath]:
     return [child for child in folder.iterdir() if child.is_file()] if folder.is_dir() else []
 
 
-def natural_key(name: str) -> tuple[int | str, ...]:
-    """Sorts `COVID-2.png` before `COVID-10.png`: every second part is a number."""
-    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name))
+def natural_key(name: str) -> tuple[tuple[int, str], ...]:
+    """Sorts `COVID-2.png` before `COVID-10.png`: every second part is a number, and the longer one is the larger."""
+    parts = re.split(r"(\d+)", name)
+    numbers = [part.lstrip("0") for part in parts]
+    return tuple(
+        (len(number), number) if index % 2 else (0, part)
+        for index, (part, number) in enumerate(zip(parts, numbers, strict=True))
+    )
 
 
 def normalised(stem: str) -> str:
@@ -195,8 +246,9 @@ def read_bytes(path: AnyPath, *, limit: int = MAX_FILE_BYTES) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(limit + 1)
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise ImageError(f"cannot be read: {error}") from error
+    # RuntimeError: encrypted, or a method that Python does not know; ValueError: how a name is encoded.
+    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        raise ImageError(f"cannot be read ({type(error).__name__}: {error}): damaged or encrypted") from error
     if len(data) > limit:
         raise ImageError(f"a file may have at most {limit:,} bytes, this one has more")
     return bytes(data)
@@ -223,8 +275,11 @@ def _sheet_rows(path: AnyPath) -> list[tuple[Any, ...]]:
     try:
         book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
         rows = list(book.worksheets[0].iter_rows(values_only=True))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise DatabaseError(f"{path.name} is not a readable xlsx file ({error}); restore the original") from error
+    except ImageError as error:
+        raise DatabaseError(f"{path.name} {error}; restore the original") from error
+    except Exception as error:  # what other programs save makes openpyxl raise almost anything
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DatabaseError(f"{path.name} is not a readable xlsx file ({reason}); restore the original") from error
     book.close()
     return rows
 

@@ -164,7 +164,7 @@ def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | image
     try:
         data = database.read_bytes(file.path)
         film = images.decode(data)
-        mask = None if file.mask is None else _decode_mask(database.read_bytes(file.mask))
+        mask = None if file.mask is None else _read_mask(file.mask)
     except images.ImageError as error:
         return error
     pixels = images.canonical(film.pixels)
@@ -174,6 +174,13 @@ def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | image
     facts = ImageFacts(film.original_mode, sha256, fingerprint)
     image_png = png.stripped(data) or images.encode_png(pixels)  # most published files need no second encoding
     return image_png, None if mask is None else images.encode_png(mask), facts
+
+
+def _read_mask(path: database.AnyPath) -> np.ndarray:
+    try:
+        return _decode_mask(database.read_bytes(path))
+    except images.ImageError as error:
+        raise images.ImageError(f"its lung mask {path} is at fault: {error}") from error
 
 
 def _decode_mask(data: bytes) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Finding and listing a copy of the database, in all the forms people have it in."""
 
+import contextlib
+import io
+import random
 import shutil
 import zipfile
 from pathlib import Path
@@ -7,8 +10,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import ImageError
-from tfds_cxr import database
+from tfds_cxr import database, preparation
 from tfds_cxr.database import DatabaseError
 from tfds_cxr.labels import LABELS
 
@@ -141,3 +145,93 @@ def test_files_that_only_the_metadata_knows_are_named(copy: Path) -> None:
         (copy / FOLDER / "COVID" / "images" / name).unlink()
     with database.opened(copy) as root:
         assert database.list_files(root).missing == ["COVID/COVID-phantom-2", "COVID/COVID-phantom-11"]
+
+
+def test_a_zip_of_windows_with_backslashes_lists_the_same(database_dir: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        for path in sorted(database_dir.rglob("*")):
+            if path.is_file():
+                entry = zipfile.ZipInfo(str(path.relative_to(database_dir)).replace("/", "\\"))
+                entry.create_system = 0
+                archive.writestr(entry, path.read_bytes())
+    assert listing(tmp_path) == listing(database_dir)
+
+
+def test_a_zip_of_the_finder_lists_the_same(database_dir: Path, tmp_path: Path) -> None:
+    zipped(database_dir, tmp_path / "archive.zip")
+    with zipfile.ZipFile(tmp_path / "archive.zip", "a") as archive:
+        for name in list(archive.namelist()):
+            folder, _, file = name.rpartition("/")
+            archive.writestr(f"__MACOSX/{folder}/._{file}", b"\0\5\x16\7")
+    assert listing(tmp_path) == listing(database_dir)
+
+
+def test_an_encrypted_zip_is_named_file_by_file(database_dir: Path, tmp_path: Path) -> None:
+    path = zipped(database_dir, tmp_path / "archive.zip")
+    content = bytearray(path.read_bytes())
+    for mark, offset in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
+        start = content.find(mark)
+        while start >= 0:
+            content[start + offset] |= 1
+            start = content.find(mark, start + 4)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="encrypted"), database.opened(tmp_path) as root:
+        database.read_bytes(database.list_files(root).files[0].path)
+
+
+def test_damaged_zips_raise_nothing_but_user_errors(database_dir: Path, tmp_path: Path) -> None:
+    good = zipped(database_dir, tmp_path / "archive.zip").read_bytes()
+    draw = random.Random(0)
+    for _ in range(60):
+        content = bytearray(good)
+        for _ in range(draw.choice((1, 3, 10))):
+            anywhere = draw.randrange(len(good)), len(good) - 1 - draw.randrange(9000)
+            content[draw.choice(anywhere)] = draw.randrange(256)
+        (tmp_path / "archive.zip").write_bytes(content)
+        with contextlib.suppress(UserError), database.opened(tmp_path) as root:
+            for file in database.list_files(root).files[::9]:
+                database.read_bytes(file.path)
+
+
+def test_two_folders_of_one_class_are_not_chosen_between(copy: Path) -> None:
+    with database.opened(copy) as root:
+        shutil.copytree(root / "COVID", root / "covid")
+        with pytest.raises(DatabaseError, match="COVID has COVID and covid"):
+            database.list_files(root)
+
+
+def test_images_beside_their_folder_are_not_left_out_without_a_word(copy: Path) -> None:
+    film = next((copy / FOLDER / "Normal" / "images").iterdir())
+    shutil.copy(film, copy / FOLDER / "Normal" / film.name)
+    with pytest.raises(DatabaseError, match=rf"beside images/, such as {film.name}"), database.opened(copy) as root:
+        database.list_files(root)
+
+
+def test_a_sheet_that_openpyxl_stumbles_over_is_named(copy: Path) -> None:
+    sheet = copy / FOLDER / "COVID.metadata.xlsx"
+    content = io.BytesIO()
+    with zipfile.ZipFile(sheet) as before, zipfile.ZipFile(content, "w") as after:
+        for name in before.namelist():
+            text = before.read(name)
+            after.writestr(name, text.replace(b"<fill>", b"<fill/><fill>", 1) if name.endswith("styles.xml") else text)
+    sheet.write_bytes(content.getvalue())
+    with (
+        pytest.raises(DatabaseError, match=r"COVID\.metadata\.xlsx is not a readable xlsx"),
+        database.opened(copy) as root,
+    ):
+        database.list_files(root)
+
+
+def test_names_are_ordered_by_their_numbers_however_long() -> None:
+    names = ["a-" + "9" * 5000, "a-10", "a-2", "a-02", "b-1"]
+    assert sorted(names, key=database.natural_key) == ["a-2", "a-02", "a-10", "a-" + "9" * 5000, "b-1"]
+
+
+def test_a_damaged_mask_is_named_and_not_its_film(copy: Path) -> None:
+    mask = next((copy / FOLDER / "COVID" / "masks").iterdir())
+    mask.write_bytes(b"damaged")
+    with database.opened(copy) as root:
+        (file,) = [file for file in database.list_files(root).files if file.mask and file.mask.name == mask.name][:1]
+    found = preparation.decode(file)
+    assert isinstance(found, UserError)
+    assert f"masks/{mask.name}" in str(found)
