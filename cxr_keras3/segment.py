@@ -21,8 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     """Does what the first argument names; returns 3 where some of several films could not be outlined."""
     options = _parse(arguments)
     if options.action == "train":
-        if options.folder.exists():
-            raise UserError(f"FOLDER must not exist yet, {options.folder} does; delete it, or name another")
+        if (options.folder / "manifest.json").exists():
+            raise UserError(f"FOLDER must hold no segmenter yet, {options.folder} does; delete it, or name another")
         progress.say(f"starting Keras on {options.backend}")
         selection.select(options.backend)
         from cxr_keras3.workflows.segmenter_training import train

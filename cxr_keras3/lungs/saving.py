@@ -20,7 +20,7 @@ from cxr_keras3.base.version import package_versions
 from cxr_keras3.lungs import segmenter
 from cxr_keras3.lungs.measures import dice
 from cxr_keras3.lungs.network import BACKBONE
-from cxr_keras3.lungs.segmenter import MANIFEST, MODEL, Segmenter, SegmenterManifest, cleaned
+from cxr_keras3.lungs.segmenter import LOGITS, MANIFEST, MODEL, Segmenter, SegmenterManifest, cleaned
 from cxr_keras3.lungs.training import Schedule, outlines
 
 LICENCE = "for research; learnt from lung masks under CC BY 4.0, see the data card of tfds_cxr for the films' terms"
@@ -37,38 +37,38 @@ def save(
     validation_dice: float,
     films: np.ndarray,
 ) -> Segmenter:
-    """Writes a segmenter's folder, whole or not at all.
+    """Writes a segmenter's folder; the manifest last, without which it is none.
 
     Args:
         model: From `training.train`.
-        folder: Must not exist; its own folder must.
+        folder: Made where missing.
         schedule: How it was trained.
         data: See `SegmenterManifest`.
         validation_dice: See `SegmenterManifest`.
         films: uint8 (N, 299, 299, 1), on which the exported graph must outline what the model does.
 
     Raises:
-        UserError: Where it does not.
+        UserError: Where it does not; the model is kept.
     """
-    with files.replacing(folder) as written:
-        written.mkdir()
-        model.save(written / MODEL)
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-            child.submit(export, written).result()
-        manifest = SegmenterManifest(
-            schema_version=segmenter.SCHEMA_VERSION,
-            created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            backend=keras.backend.backend(),
-            backbone=BACKBONE,
-            schedule=dataclasses.asdict(schedule),
-            data=data,
-            validation_dice=validation_dice,
-            packages=package_versions(),
-            licence=LICENCE,
-            checksums=files.checksums([written / GRAPH, (written / GRAPH).with_suffix(".bin")]),
-        )
-        records.write(written / MANIFEST, manifest)
-        _require_alike(model, Segmenter.open(written), films)
+    folder.mkdir(parents=True, exist_ok=True)
+    with files.replacing(folder / MODEL) as written:
+        model.save(written)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
+        child.submit(export, folder).result()
+    manifest = SegmenterManifest(
+        schema_version=segmenter.SCHEMA_VERSION,
+        created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        backend=keras.backend.backend(),
+        backbone=BACKBONE,
+        schedule=dataclasses.asdict(schedule),
+        data=data,
+        validation_dice=validation_dice,
+        packages=package_versions(),
+        licence=LICENCE,
+        checksums=files.checksums([folder / GRAPH, (folder / GRAPH).with_suffix(".bin")]),
+    )
+    _require_alike(model, Segmenter(folder, manifest), films)
+    records.write(folder / MANIFEST, manifest)
     return Segmenter.open(folder)
 
 
@@ -77,7 +77,8 @@ def export(folder: Path) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the training that waits for this may hold the GPU
     openvino = import_openvino()  # before Keras does
     selection.select("tensorflow")
-    model = keras.models.load_model(folder / MODEL, compile=False)
+    trained = keras.models.load_model(folder / MODEL, compile=False)
+    model = keras.Model(trained.input, {LOGITS: trained.output})  # an output by its name
     whole = folder / f"whole-{GRAPH}"
     model.export(str(whole), format="openvino", verbose=False)
     openvino.save_model(openvino.Core().read_model(whole), folder / GRAPH, compress_to_fp16=True)
@@ -92,5 +93,5 @@ def _require_alike(model: keras.Model, exported: Segmenter, films: np.ndarray) -
     if least < LEAST_AGREEMENT:
         raise UserError(
             f"the exported segmenter must outline what the Keras model does (Dice at least {LEAST_AGREEMENT}), on one "
-            f"of {len(films)} films it is {least:.3f}; nothing was written, train with another seed"
+            f"of {len(films)} films it is {least:.3f}; train with another seed"
         )

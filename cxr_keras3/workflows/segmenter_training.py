@@ -35,7 +35,6 @@ def train(folder: Path, *, data_dir: Path | None, weights: str, epochs: int, see
     )
     schedule = training.Schedule(epochs=epochs, seed=seed)
     model, rows = training.train(data.together([learnt, drawn]), validated, weights=weights, schedule=schedule)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     saved = saving.save(
         model,
         folder,

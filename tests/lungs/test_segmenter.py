@@ -134,7 +134,7 @@ def test_the_command_trains_judges_and_applies(
     assert 0.2 < float(row["right_area"]) + float(row["left_area"]) < 0.6
     again = run_python("-m", "cxr_keras3.segment", *training)
     assert again.returncode == 2
-    assert "must not exist yet" in again.stderr
+    assert "must hold no segmenter yet" in again.stderr
 
 
 @pytest.mark.shared_data
