@@ -1,11 +1,13 @@
 """Starting the demo, once its arguments are read: listen, load the runs, build the page, serve."""
 
 import argparse
+import socket
 import threading
 from pathlib import Path
 
 from cxr_keras3 import serving
 from cxr_keras3.base import progress
+from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.run.folder import Run
 from demo import feedback, server
 from demo.pages import banners
@@ -22,7 +24,19 @@ def launch(options: argparse.Namespace, *, login: tuple[str, str] | None) -> Non
     """
     runs = [Run.open(folder) for folder in options.model or [None]]
     listening = server.listen(options.host, options.port)
-    predictors = [serving.load(run, runtime=options.runtime) for run in runs]
+    with Decoders() as decoders:
+        predictors = [serving.load(run, runtime=options.runtime, decode=decoders.decode) for run in runs]
+        _serve(options, predictors, listening, login=login)
+
+
+def _serve(
+    options: argparse.Namespace,
+    predictors: list[serving.Predictor],
+    listening: socket.socket,
+    *,
+    login: tuple[str, str] | None,
+) -> None:
+    runs = [predictor.run for predictor in predictors]
     for predictor in predictors:
         progress.say(f"model: {predictor.run.folder}, {predictor.description}")
         for sentence in banners(predictor.run):

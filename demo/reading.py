@@ -54,15 +54,15 @@ def read_film(predictor: Predictor, name: str, content: bytes) -> Reading:
         name: What the file is called.
         content: Its bytes.
     """
-    film = _decoded(content)
+    film = _decoded(predictor, content)
     film_input = Input(name, content if film is None else film)
     (prediction,) = predictor.predict([film_input], batch_size=1)
     return Reading(prediction, hashlib.sha256(content).hexdigest(), None if film is None else film.pixels)
 
 
-def _decoded(content: bytes) -> images.Film | None:
+def _decoded(predictor: Predictor, content: bytes) -> images.Film | None:
     try:
-        return images.decode(content)
+        return predictor.decode(content)
     except images.ImageError:  # the predictor words the refusal
         return None
 

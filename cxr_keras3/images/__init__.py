@@ -1,6 +1,6 @@
 """Films: from the bytes of a file to the grey 299 x 299 picture that the model takes."""
 
-from cxr_keras3.images.decoding import IMAGE_SIZE, canonical, decode, encode_png
+from cxr_keras3.images.decoding import IMAGE_SIZE, canonical, decode, encode_png, read
 from cxr_keras3.images.film import (
     MAX_FILE_BYTES,
     MAX_PIXELS,
@@ -23,4 +23,5 @@ __all__ = [
     "canonical",
     "decode",
     "encode_png",
+    "read",
 ]

@@ -23,7 +23,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cxr_keras3.images.film import (
     MAX_FILE_BYTES,
+    MAX_PARTS,
     MAX_PIXELS,
+    MAX_SCANS,
     MIN_SIDE,
     WINDOW_GUESSED,
     Film,
@@ -46,17 +48,19 @@ __all__ = [
     "canonical",
     "decode",
     "encode_png",
+    "read",
 ]
 
 IMAGE_SIZE = 299
 """Height and width, in pixels, of the database's images and of the model's input."""
 
+_BAND = 512  # rows
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 _WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 _META_HEADER = b"\x02\x00\x00\x00"  # tag (0002,0000), little-endian, which begins a DICOM file without preamble
 # A tag of group 8 begins a bare DICOM data set; beside its type in letters it is known after stray bytes, too.
 _IDENTIFYING = re.compile(rb"\x08\x00[\x00-\x60]\x00|(?s:.{0,16}?)\x08\x00[\x00-\x60]\x00(?:CS|UI|DA|LO|SH|SQ|TM|UL)")
-_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339  # TIFF tags
+_PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 262, 322, 323, 339  # TIFF tags
 
 
 def decode(source: bytes | str | os.PathLike[str]) -> Film:
@@ -79,7 +83,7 @@ def decode(source: bytes | str | os.PathLike[str]) -> Film:
     >>> film.pixels.shape, film.original_mode, canonical(film.pixels).shape
     ((480, 400), 'L', (299, 299, 1))
     """
-    data = source if isinstance(source, bytes) else _read(Path(source))
+    data = source if isinstance(source, bytes) else read(Path(source))
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"an image file may have {MAX_FILE_BYTES // 2**20} MiB, this one has more: make it smaller")
     try:
@@ -131,10 +135,15 @@ def encode_png(pixels: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """The bytes of a file, at most one more than `MAX_FILE_BYTES`.
+
+    Raises:
+        ImageError: Where it cannot be opened, or is no regular file.
+    """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
-            raise ImageError("an image must be a regular file, this is a folder, a pipe or a device")
+            raise ImageError("the image file cannot be opened: it must be a regular file, not a folder, pipe or device")
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
     except (OSError, ValueError) as error:  # a name with a null byte is no name
@@ -165,6 +174,7 @@ def _decode_picture(data: bytes) -> Film:
             f"an image may have at most {MAX_PIXELS} pixels, this one has more: make it smaller"
         ) from error
     require_size(*image.size)
+    _require_bounded(image, data)
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a camera's JPEG with a preview behind it
         raise ImageError("an image file must hold one image, this one holds several: save the film by itself")
     mode, tags = image.mode, getattr(image, "tag_v2", {})
@@ -172,6 +182,16 @@ def _decode_picture(data: bytes) -> Film:
     image = ImageOps.exif_transpose(image)
     pixels, notes = _wide_to_grey(image, tags) if mode in _WIDE_MODES else _bytes_to_grey(image)
     return Film(pixels, mode, notes)
+
+
+def _require_bounded(image: Image.Image, data: bytes) -> None:
+    """Refuses a file whose parts ask for more work or memory than its picture needs."""
+    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_SCANS:
+        raise ImageError(f"a JPEG file may have at most {MAX_SCANS} scans, this one has more: save it again")
+    tags = getattr(image, "tag_v2", {})
+    tile = int(tags.get(_TILE_WIDTH, 0)) * int(tags.get(_TILE_LENGTH, 0))
+    if tile > 4 * image.width * image.height + 2**20 or len(getattr(image, "tile", ())) > MAX_PARTS:
+        raise ImageError("the TIFF file's parts are larger, or more, than its picture needs: save it again")
 
 
 def _require_full_depth(image: Image.Image, tags: dict[int, object]) -> None:
@@ -187,18 +207,24 @@ def _require_full_depth(image: Image.Image, tags: dict[int, object]) -> None:
 
 
 def _bytes_to_grey(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    notes = []
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            notes.append("transparent image: laid over black")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-    if image.mode not in ("1", "L"):
-        image = image.convert("RGB")
-        red, green, blue = np.moveaxis(np.asarray(image), -1, 0)
-        if not (np.array_equal(red, green) and np.array_equal(green, blue)):
-            notes.append("colour image: turned to grey")
-    return np.array(image.convert("L")), tuple(notes)
+    """Band by band, for a colour picture of 50 million pixels would take a gigabyte in copies."""
+    grey = np.empty((image.height, image.width), np.uint8)
+    notes: dict[str, None] = {}  # in order, each once
+    image.load()
+    for top in range(0, image.height, _BAND):
+        band = image.crop((0, top, image.width, min(top + _BAND, image.height)))
+        if image.has_transparency_data:
+            band = band.convert("RGBA")
+            if band.getchannel("A").getextrema() != (255, 255):
+                notes["transparent image: laid over black"] = None
+                band = Image.alpha_composite(Image.new("RGBA", band.size, "black"), band)
+        if band.mode not in ("1", "L"):
+            band = band.convert("RGB")
+            red, green, blue = np.moveaxis(np.asarray(band), -1, 0)
+            if not (np.array_equal(red, green) and np.array_equal(green, blue)):
+                notes["colour image: turned to grey"] = None
+        grey[top : top + _BAND] = np.asarray(band.convert("L"))
+    return grey, tuple(sorted(notes, reverse=True))
 
 
 def _wide_to_grey(image: Image.Image, tags: dict[int, object]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:

@@ -21,6 +21,7 @@ from pydicom.filereader import read_dataset
 from pydicom.pixels.utils import pixel_array
 
 from cxr_keras3.images.film import ImageError
+from cxr_keras3.images.jpeg2000 import require_bounded
 
 _UNCOMPRESSED = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 _JPEG_2000 = (uid.JPEG2000Lossless, uid.JPEG2000)
@@ -146,6 +147,7 @@ def _single_scan(dataset: Dataset, frame_markers: bytes) -> bytes:
 
 
 def _require_jpeg_2000_size(dataset: Dataset) -> None:
+    require_bounded(_frame(dataset))
     found = get_parameters(_frame(dataset))
     if (found["rows"], found["columns"], found["samples_per_pixel"]) != (dataset.Rows, dataset.Columns, 1):
         raise ValueError("JPEG 2000 size")

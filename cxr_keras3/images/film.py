@@ -14,6 +14,12 @@ film up to 50 million; beyond that a small file can ask for gigabytes (a decompr
 MAX_FILE_BYTES = 128 * 2**20
 """Largest file read: `MAX_PIXELS` uncompressed 16-bit pixels, 100 MB, with room for a header."""
 
+MAX_SCANS = 100
+"""Most scans of a JPEG file, each of which goes over the whole picture; encoders write some ten."""
+
+MAX_PARTS = 65_536
+"""Most strips or tiles of a TIFF file."""
+
 MIN_SIDE = 64
 """Shortest side read, in pixels: the model sees 299, and a smaller thumbnail shows no lung detail."""
 

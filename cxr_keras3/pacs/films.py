@@ -11,6 +11,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 
 from cxr_keras3 import images
 from cxr_keras3.serving import Prediction, Predictor
+from cxr_keras3.serving.inputs import Input
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +53,12 @@ def refused_by_header(header: Dataset) -> str:
 
 def score_film(predictor: Predictor, source: Dataset, data: bytes) -> ScoredFilm | str:
     """Scores one image as `python -m cxr_keras3.predict` does; gives the reason in its place where it is refused."""
-    (prediction,) = predictor.predict([data], batch_size=1)
+    try:
+        film = predictor.decode(data)
+    except images.ImageError as error:
+        return str(error)
+    (prediction,) = predictor.predict([Input("", film)], batch_size=1)
     if not prediction.accepted:
         return prediction.reject_reason
     header = Dataset({tag: element for tag, element in source.items() if tag.group < 0x5000})  # no pixels, no overlays
-    return ScoredFilm(header, prediction, images.decode(data).pixels)
+    return ScoredFilm(header, prediction, film.pixels)

@@ -8,6 +8,7 @@ from threading import Event
 from cxr_keras3 import serving
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.pacs import archive, connection, monitoring, service, state
 from cxr_keras3.run.folder import Run
 
@@ -39,22 +40,25 @@ def serve(options: argparse.Namespace) -> int:
         if options.dry_run:
             raise UserError(f"--dicomweb must be an archive that answers: {error}; check address and access") from error
         progress.say(f"note: {error}; waiting for it")
-    predictor = serving.load(run, runtime=options.runtime)
-    progress.say(f"model: {run.folder}, {predictor.description}, fingerprint {run.fingerprint}")
-    for notice in predictor.notices:
-        progress.say(f"note: {notice}")
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with state.opened(options.state if not options.dry_run else None, model=run.fingerprint) as known:
-        told = monitoring.Monitoring()
-        gateway = service.Gateway(client, predictor, known, told, days=options.days, settle_seconds=options.settle)
-        if options.dry_run:
-            _rehearse(gateway, stop)
-            return 0
-        monitoring.serve_monitoring(told, options.metrics)
-        progress.say(f"state: {options.state}   metrics: http://{options.metrics}/metrics   stop: Ctrl-C or SIGTERM")
-        service.work(gateway, stop=stop, poll_seconds=options.poll)
+    with Decoders(1) as decoders:
+        predictor = serving.load(run, runtime=options.runtime, decode=decoders.decode)
+        progress.say(f"model: {run.folder}, {predictor.description}, fingerprint {run.fingerprint}")
+        for notice in predictor.notices:
+            progress.say(f"note: {notice}")
+        stop = Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        with state.opened(options.state if not options.dry_run else None, model=run.fingerprint) as known:
+            told = monitoring.Monitoring()
+            gateway = service.Gateway(client, predictor, known, told, days=options.days, settle_seconds=options.settle)
+            if options.dry_run:
+                _rehearse(gateway, stop)
+                return 0
+            monitoring.serve_monitoring(told, options.metrics)
+            progress.say(
+                f"state: {options.state}   metrics: http://{options.metrics}/metrics   stop: Ctrl-C or SIGTERM"
+            )
+            service.work(gateway, stop=stop, poll_seconds=options.poll)
     progress.say("stopped")
     return 0
 

@@ -15,8 +15,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from cxr_keras3 import images
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.images import MAX_FILE_BYTES, Film, ImageError, decode
+from cxr_keras3.images import MAX_FILE_BYTES, Film, ImageError
 
 MAX_ARCHIVE_ENTRIES = 1_000_000
 """Most files read from one zip: it lists them all in memory, some 500 bytes each, when it is opened."""
@@ -39,8 +40,16 @@ class Input:
     content: Content
 
 
-def film(content: Content) -> Film:
-    """The film that an input holds, decoded.
+Decode = Callable[[bytes], Film]
+"""Makes a film of the bytes of a file, or raises `ImageError`."""
+
+
+def film(content: Content, decode: Decode = images.decode) -> Film:
+    """The film that an input holds.
+
+    Args:
+        content: Of an `Input`.
+        decode: See `Decode`.
 
     Raises:
         ImageError: Where it cannot be decoded.
@@ -49,6 +58,8 @@ def film(content: Content) -> Film:
         return content
     if isinstance(content, np.ndarray):
         return Film(content.squeeze(-1) if content.ndim == 3 else content, original_mode="array")
+    if isinstance(content, Path):
+        return decode(images.read(content))
     return decode(content() if callable(content) else content)
 
 

@@ -21,7 +21,7 @@ from cxr_keras3.lungs.sides import joined
 from cxr_keras3.run.calibration import NORMAL
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
 from cxr_keras3.serving import batches, inputs, runtimes
-from cxr_keras3.serving.inputs import Input
+from cxr_keras3.serving.inputs import Decode, Input
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.serving.prediction import Prediction
 from cxr_keras3.serving.runtimes import BATCH_SIZE
@@ -49,11 +49,13 @@ class Predictor:
     Attributes:
         run: The run.
         notices: What holds for every answer, such as that the run is not calibrated; also in their warnings.
+        decode: Makes films of the bytes of files.
         description: Runtime and device, in words.
     """
 
-    def __init__(self, run: Run, *, runtime: str | None = None) -> None:
+    def __init__(self, run: Run, *, runtime: str | None = None, decode: Decode = images.decode) -> None:
         self.run = run
+        self.decode = decode
         notices = []
         if run.calibration is None:
             notices.append(f"not calibrated: the run has no {CALIBRATION}, so no flag and no prediction set")
@@ -79,7 +81,7 @@ class Predictor:
                 not depend on its neighbours. 1 answers a single image soonest.
         """
         named = (_named(index, item) for index, item in enumerate(inputs))
-        decoded = map_ahead(_decode, named, ahead=_DECODED_AHEAD + batch_size)
+        decoded = map_ahead(self._decoded, named, ahead=_DECODED_AHEAD + batch_size)
         started: deque[tuple[list[_Decoded], Callable[[], _Computed] | None]] = deque()
         while batch := list(islice(decoded, batch_size)):
             started.append((batch, self._start(batch, batch_size)))
@@ -91,6 +93,17 @@ class Predictor:
     def warm_up(self) -> None:
         """Scores a black image, so that the first film does not wait for the graph's compilation."""
         list(self.predict([np.zeros((images.IMAGE_SIZE, images.IMAGE_SIZE), dtype=np.uint8)], batch_size=1))
+
+    def _decoded(self, item: Input) -> _Decoded:
+        try:
+            film = inputs.film(item.content, self.decode)
+        except images.ImageError as error:
+            return _Decoded(item.name, None, reason=str(error))
+        uid, reason = film.sop_instance_uid or "", rendering.refusal(film.pixels)
+        if reason:
+            return _Decoded(item.name, None, film.warnings, uid, reason)
+        warnings = (*film.warnings, *rendering.notes(film.pixels))
+        return _Decoded(item.name, images.canonical(film.pixels), warnings, uid)
 
     def _start(self, batch: list[_Decoded], batch_size: int) -> Callable[[], _Computed] | None:
         readable = [decoded.image for decoded in batch if decoded.image is not None]
@@ -188,13 +201,17 @@ class Predictor:
         )
 
 
-def load(run: Run | str | os.PathLike[str] | None = None, *, runtime: str | None = None) -> Predictor:
+def load(
+    run: Run | str | os.PathLike[str] | None = None, *, runtime: str | None = None, decode: Decode = images.decode
+) -> Predictor:
     """Loads a run for scoring.
 
     Args:
         run: A run or its folder; the reference model, which comes with the package, when None.
         runtime: "openvino", or a Keras backend: "jax", "tensorflow" or "torch". When None, OpenVINO where the run is
             exported to it. Keras runs on one backend a process.
+        decode: Makes films of the bytes of files. A server that takes files from strangers passes that of
+            `images.isolated.Decoders`.
 
     Raises:
         UserError: Where the folder is not a finished run, or the runtime cannot serve it.
@@ -207,7 +224,7 @@ def load(run: Run | str | os.PathLike[str] | None = None, *, runtime: str | None
     (True, ['COVID', 'Lung_Opacity', 'Normal', 'Viral Pneumonia'])
     """
     opened = run if isinstance(run, Run) else Run.open(None if run is None else Path(run))
-    return Predictor(opened, runtime=runtime)
+    return Predictor(opened, runtime=runtime, decode=decode)
 
 
 def _named(index: int, item: AnyInput) -> Input:
@@ -216,14 +233,3 @@ def _named(index: int, item: AnyInput) -> Input:
     if isinstance(item, (bytes, np.ndarray)):
         return Input(str(index), item)
     return Input(os.fspath(item), Path(item))
-
-
-def _decode(item: Input) -> _Decoded:
-    try:
-        film = inputs.film(item.content)
-    except images.ImageError as error:
-        return _Decoded(item.name, None, reason=str(error))
-    warnings = (*film.warnings, *rendering.notes(film.pixels))
-    if reason := rendering.refusal(film.pixels):
-        return _Decoded(item.name, None, film.warnings, film.sop_instance_uid or "", reason)
-    return _Decoded(item.name, images.canonical(film.pixels), warnings, film.sop_instance_uid or "")
