@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import pydicom
-from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from cxr_keras3.pacs.connection import RefusedError, asking
+from cxr_keras3.images.dicom_pixels import transfer_syntax
+from cxr_keras3.pacs.connection import ArchiveClient, RefusedError, asking
 
 MODALITIES = ("CR", "DX")
 PAGE = 500
+MAX_STUDIES = 100_000
+"""Most studies of one pass; a server whose pages never end must not be followed for ever."""
 # What tells whether an image is a frontal chest film, and where it is. The rest is dropped as it comes.
 _HEADER = (
     *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "PresentationIntentType"),
@@ -37,7 +39,7 @@ class ListedStudy:
     instances: int
 
 
-def studies(client: DICOMwebClient, *, days: int) -> Iterator[ListedStudy]:
+def studies(client: ArchiveClient, *, days: int) -> Iterator[ListedStudy]:
     """Finds the studies of these days that hold a radiograph, each once.
 
     Args:
@@ -55,7 +57,7 @@ def studies(client: DICOMwebClient, *, days: int) -> Iterator[ListedStudy]:
                 yield ListedStudy(uid, int(_value(item, _INSTANCES) or 0))
 
 
-def _pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[Mapping[str, Any]]:
+def _pages(client: ArchiveClient, filters: dict[str, str]) -> Iterator[Mapping[str, Any]]:
     """Pages until one brings nothing new, whatever the server makes of limit and offset."""
     found: set[str] = set()
     offset = 0
@@ -68,10 +70,12 @@ def _pages(client: DICOMwebClient, filters: dict[str, str]) -> Iterator[Mapping[
             return
         yield from fresh.values()
         found |= fresh.keys()
+        if len(found) > MAX_STUDIES:
+            raise RefusedError(f"asked for studies, the server lists more than {MAX_STUDIES:,}: take fewer --days")
         offset += len(page)
 
 
-def radiographs(client: DICOMwebClient, study: ListedStudy) -> list[Dataset]:
+def radiographs(client: ArchiveClient, study: ListedStudy) -> list[Dataset]:
     """The headers of a study's radiographs, cut down to what is needed to choose among them, in a fixed order."""
     with asking("the series of a study"):
         series = client.search_for_series(study.uid, fields=["Modality"])
@@ -86,28 +90,29 @@ def radiographs(client: DICOMwebClient, study: ListedStudy) -> list[Dataset]:
     return sorted(headers, key=lambda header: str(header.SOPInstanceUID))
 
 
-def fetch(client: DICOMwebClient, header: Dataset) -> tuple[Dataset, bytes]:
+def fetch(client: ArchiveClient, header: Dataset) -> tuple[Dataset, bytes]:
     """Fetches an image as it is stored, in its own transfer syntax: its dataset, and the file's bytes.
 
     Raises:
         RefusedError: Where the server gives another image than the one asked for, or none.
+        ImageError: Where it is in a transfer syntax that is not read.
     """
     uids = (header.StudyInstanceUID, header.SeriesInstanceUID, header.SOPInstanceUID)
     with asking("an image"):
-        image = client.retrieve_instance(*uids)
+        data = client.fetch_file(*uids)
+        transfer_syntax(data)
+        image = pydicom.dcmread(io.BytesIO(data))
     if (image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID) != uids:
         raise RefusedError("asked for an image, the server gives another one")
-    buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, image)
-    return image, buffer.getvalue()
+    return image, data
 
 
-def missing(client: DICOMwebClient, documents: Sequence[Dataset]) -> list[Dataset]:
+def missing(client: ArchiveClient, documents: Sequence[Dataset]) -> list[Dataset]:
     """Those of the documents that the archive does not hold."""
     return [document for document in documents if not _holds(client, document)]
 
 
-def _holds(client: DICOMwebClient, document: Dataset) -> bool:
+def _holds(client: ArchiveClient, document: Dataset) -> bool:
     uid = str(document.SOPInstanceUID)
     with asking("an earlier result"):
         found = client.search_for_instances(
@@ -116,7 +121,7 @@ def _holds(client: DICOMwebClient, document: Dataset) -> bool:
     return any(_value(item, _INSTANCE) == uid for item in found)
 
 
-def store(client: DICOMwebClient, documents: Iterable[Dataset]) -> None:
+def store(client: ArchiveClient, documents: Iterable[Dataset]) -> None:
     """Stores what the archive does not hold yet, and sees to it that it then does.
 
     Raises:

@@ -2,16 +2,19 @@
 
 import ipaddress
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from dicomweb_client import DICOMwebClient
 
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.images import MAX_FILE_BYTES
 
 PASSWORD, TOKEN = "CXR_PACS_PASSWORD", "CXR_PACS_TOKEN"
 TIMEOUT = (10.0, 120.0)  # seconds to connect, and between two pieces of an answer
@@ -26,12 +29,64 @@ _AWAY = frozenset(
 )
 
 
+LARGEST_ANSWER = MAX_FILE_BYTES + 2**20
+"""Bytes of an answer that are read: an image file, and what is wrapped around it."""
+
+LONGEST_ANSWER = 300.0
+"""Seconds that an answer may take as a whole, however steadily it drips."""
+
+_PIECE = 2**16
+
+
 class ServerAwayError(Exception):
-    """The server cannot be reached, or says that it cannot answer now. Waiting helps."""
+    """The server cannot be reached, or says that it cannot answer now. Waiting helps.
+
+    Attributes:
+        has_answered: Whether it says so itself, of one thing asked for; others may be had.
+    """
+
+    def __init__(self, message: str, *, has_answered: bool = False) -> None:
+        super().__init__(message)
+        self.has_answered = has_answered
 
 
 class RefusedError(Exception):
     """The server answers, but not with what was asked for."""
+
+
+class _Session(requests.Session):
+    """Reads no more of an answer than it may have, and follows no redirect: patients' data go nowhere else."""
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:  # noqa: ANN401 -- as theirs
+        response = super().send(request, **settings | {"allow_redirects": False, "stream": True})
+        begun, pieces, size = time.monotonic(), [], 0
+        with response:
+            if response.is_redirect:
+                raise ValueError("a redirect")
+            for piece in response.iter_content(_PIECE):
+                pieces.append(piece)
+                size += len(piece)
+                if size > LARGEST_ANSWER or time.monotonic() - begun > LONGEST_ANSWER:
+                    raise ValueError("an answer too large or too slow")
+        response._content = b"".join(pieces)  # noqa: SLF001 -- where `content` keeps what it has read
+        return response
+
+
+class ArchiveClient(DICOMwebClient):
+    """A client that can fetch a file as the server sends it, too.
+
+    dicomweb-client's own parses it, and so inflates a deflated one without bound, before anyone can look.
+    """
+
+    def fetch_file(self, study_uid: str, series_uid: str, instance_uid: str) -> bytes:
+        """The bytes of an image's file, in its own transfer syntax."""
+        url = f"{self.base_url}/studies/{study_uid}/series/{series_uid}/instances/{instance_uid}"
+        accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+        response = self._session.get(url, headers={"Accept": accept}, timeout=TIMEOUT)
+        response.raise_for_status()
+        if response.headers["Content-Type"].startswith("application/dicom"):  # some servers do not wrap it
+            return bytes(response.content)
+        return bytes(next(iter(self._decode_multipart_message(response, stream=False))))
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -45,7 +100,7 @@ class _Bearer(requests.auth.AuthBase):
 
 def connect(
     url: str, *, user: str | None, ca_bundle: Path | None, client_cert: Path | None, client_key: Path | None
-) -> DICOMwebClient:
+) -> ArchiveClient:
     """Makes a client. Nothing is sent yet.
 
     The password of `user`, or else a bearer token, is read from the environment (`PASSWORD`, `TOKEN`). Proxies,
@@ -69,7 +124,7 @@ def connect(
     for path in (ca_bundle, client_cert, client_key):
         if path and not path.is_file():
             raise UserError(f"a certificate or key must be an existing file, received {path}")
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     if ca_bundle:
         session.verify = str(ca_bundle)
@@ -78,7 +133,7 @@ def connect(
     session.auth = _authentication(user)
     if session.auth and parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise UserError(f"a password or token travels over https only, received http://{parts.hostname}; use https")
-    client = DICOMwebClient(url.rstrip("/"), session=session, timeout=TIMEOUT)
+    client = ArchiveClient(url.rstrip("/"), session=session, timeout=TIMEOUT)
     client.set_http_retry_params(retry=False)  # the service has a back-off of its own
     return client
 
@@ -116,9 +171,9 @@ def asking(for_what: str) -> Iterator[None]:
         yield
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else None
-        kind = ServerAwayError if status in _AWAY else RefusedError
-        raise kind(f"asked for {for_what}, the server answers with HTTP status {status}") from error
-    except (requests.exceptions.SSLError, ValueError, TypeError, KeyError, AttributeError) as error:
+        said = f"asked for {for_what}, the server answers with HTTP status {status}"
+        raise (ServerAwayError(said, has_answered=True) if status in _AWAY else RefusedError(said)) from error
+    except (requests.exceptions.SSLError, ValueError, TypeError, KeyError, AttributeError, StopIteration) as error:
         kind_of_error = type(error).__name__
         raise RefusedError(f"asked for {for_what}, the server's answer cannot be used ({kind_of_error})") from error
     except requests.RequestException as error:

@@ -3,7 +3,7 @@
 import argparse
 import signal
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 from cxr_keras3 import serving
 from cxr_keras3.base import progress
@@ -11,6 +11,9 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.pacs import archive, connection, monitoring, service, state
 from cxr_keras3.run.folder import Run
+
+GRACE = 3.0
+"""Seconds that work in hand is given to end."""
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -58,7 +61,7 @@ def serve(options: argparse.Namespace) -> int:
             progress.say(
                 f"state: {options.state}   metrics: http://{options.metrics}/metrics   stop: Ctrl-C or SIGTERM"
             )
-            service.work(gateway, stop=stop, poll_seconds=options.poll)
+            _work(gateway, stop, poll_seconds=options.poll)
     progress.say("stopped")
     return 0
 
@@ -74,6 +77,30 @@ def explain(study_uid: str, *, state_path: Path, run_dir: Path | None) -> int:
         raise UserError(f"the gateway never saw this study, which its log would call {name}; check --model and --days")
     print(f"{record.stage}, in logs {name}", *record.reasons, sep="\n")  # noqa: T201 -- what was asked for
     return 0
+
+
+def _work(gateway: service.Gateway, stop: Event, *, poll_seconds: float) -> None:
+    """Works in a thread, so that a server that drips its answer cannot hold up the end.
+
+    What the thread was at is then as after a kill, which the state withstands.
+    """
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            service.work(gateway, stop=stop, poll_seconds=poll_seconds)
+        except BaseException as error:  # noqa: BLE001 -- raised below, in the main thread
+            failures.append(error)
+
+    worker = Thread(target=work, daemon=True)
+    worker.start()
+    while worker.is_alive() and not stop.wait(0.2):
+        pass
+    worker.join(GRACE)
+    if worker.is_alive():
+        progress.say("note: an answer of the archive was still awaited; the next start takes that study up again")
+    elif failures:
+        raise failures[0]
 
 
 def _rehearse(gateway: service.Gateway, stop: Event) -> None:

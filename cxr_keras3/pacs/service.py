@@ -11,15 +11,15 @@ from pathlib import Path
 from threading import Event
 
 import pydicom
-from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, sleep_using_event, stop_when_event_set
 from tenacity.wait import wait_random_exponential
 
+from cxr_keras3 import images
 from cxr_keras3.base.version import __version__
 from cxr_keras3.pacs import archive, films
 from cxr_keras3.pacs.capture import build_capture
-from cxr_keras3.pacs.connection import RefusedError, ServerAwayError
+from cxr_keras3.pacs.connection import ArchiveClient, RefusedError, ServerAwayError
 from cxr_keras3.pacs.monitoring import Monitoring
 from cxr_keras3.pacs.segmentation import build_segmentations
 from cxr_keras3.pacs.state import NOTHING, STORED, State, StudyRecord
@@ -49,7 +49,7 @@ class Gateway:
         settle_seconds: How long a study must not have grown.
     """
 
-    client: DICOMwebClient
+    client: ArchiveClient
     predictor: Predictor
     state: State
     monitoring: Monitoring
@@ -118,7 +118,8 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
     """Answers one study and notes what became of it.
 
     Raises:
-        ServerAwayError: Where the archive goes away; the study is as if untouched.
+        ServerAwayError: Where the archive goes away; the study is as if untouched. One that only puts off what is asked
+            of this study holds up no other.
     """
     begun = time.monotonic()
     delay = gateway.state.begin(record)
@@ -126,10 +127,10 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
         with _guarded():
             found = answer(gateway, study, patient=record.attempts < PATIENCE)
             archive.store(gateway.client, found.documents)
-    except ServerAwayError:
-        gateway.state.write(record)  # it is not the study's fault
-        raise
-    except (RefusedError, StudyError) as error:
+    except (ServerAwayError, RefusedError, StudyError) as error:
+        if isinstance(error, ServerAwayError) and not error.has_answered:
+            gateway.state.write(record)  # it is not the study's fault
+            raise
         gateway.monitoring.failures.labels("study").inc()
         failing = gateway.state.find(study.uid) or record
         gateway.state.write(replace(failing, reasons=(str(error),)))
@@ -170,6 +171,9 @@ def answer(gateway: Gateway, study: archive.ListedStudy, *, patient: bool) -> St
             continue
         try:
             image, data = archive.fetch(gateway.client, header)
+        except images.ImageError as error:
+            refusals.append(str(error))
+            continue
         except RefusedError as error:
             if patient:
                 raise
