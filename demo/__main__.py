@@ -42,6 +42,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="run folder; the reference model when left out; twice to compare two",
     )
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which the page is reached, as behind a proxy; addresses and this machine's name are known",
+    )
     add("--port", type=int, default=7860, help="default: 7860")
     add("--user", help=f"ask for this user and the password in ${PASSWORD_VARIABLE}")
     add(

@@ -3,7 +3,6 @@
 import argparse
 import socket
 import threading
-from pathlib import Path
 
 from cxr_keras3 import serving
 from cxr_keras3.base import progress
@@ -46,12 +45,12 @@ def _serve(
     # OpenVINO compiles on its own threads while Gradio's modules are imported, most of the start.
     threading.Thread(target=_warm_up, args=(predictors,), name="warm-up").start()
     with server.upload_folder() as folder:
-        server.prepare_environment(Path(folder))
+        server.prepare_environment(folder)
         from demo import app, uploads  # noqa: PLC0415 -- imports Gradio, which reads the environment then
 
         store = feedback.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
-        page = app.build_page(predictors, store=store, uploads=uploads.Uploads(Path(folder)))
-        served = server.application(page, model=runs[0].name, login=login)
+        page = app.build_page(predictors, store=store, uploads=uploads.Uploads(folder))
+        served = server.application(page, model=runs[0].name, login=login, hosts=[*options.allow_host, options.host])
         server.serve(served, listening=listening, say=progress.say)
 
 

@@ -1,16 +1,19 @@
 """The web server: the page on FastAPI and uvicorn, with limits, headers and a place to ask whether it lives."""
 
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 
 MAX_UPLOAD_BYTES = 100 * 2**20
@@ -28,6 +31,9 @@ DELETE_AFTER_SECONDS = 3600
 STATUS_SECONDS = 10.0
 """Between messages on the place in the queue. Gradio keeps them until they are read, and by default tells everyone who
 waits whenever an answer is ready: for a client that reads none they would pile up."""
+MAX_UPLOADS_BYTES = 4 * 2**30
+"""Of all uploads that are kept at a time."""
+_PREFIX, _LOCK = "cxr_keras3-demo-", "lock"
 UPLOAD_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 
 HEADERS = {
@@ -67,6 +73,9 @@ class Guard:
         if not claimed.isdigit() or int(claimed) > MAX_REQUEST_BYTES:
             await _refuse(send)
             return
+        if scope["path"].endswith("/upload") and _uploaded() + int(claimed) > MAX_UPLOADS_BYTES:
+            await refuse(send, 507, "The server holds all the uploads that it may: try again in an hour.")
+            return
         received, started = 0, False
 
         async def counted() -> Message:
@@ -99,14 +108,31 @@ def _headers(given: list[tuple[bytes, bytes]], *, asset: bool) -> list[tuple[byt
 
 
 async def _refuse(send: Send) -> None:
-    text = f"A request may have {MAX_REQUEST_BYTES // 2**20} MiB, this one has more: send fewer files.".encode()
+    await refuse(
+        send, 413, f"A request may have {MAX_REQUEST_BYTES // 2**20} MiB, this one has more: send fewer files."
+    )
+
+
+async def refuse(send: Send, status: int, text: str) -> None:
+    """Answers with a line of text, and closes."""
+    body = text.encode()
     headers = [
         (b"content-type", b"text/plain"),
-        (b"content-length", str(len(text)).encode()),
+        (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": text})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _uploaded() -> int:
+    """Bytes of the uploads that are kept."""
+    folder = Path(os.environ.get(UPLOAD_FOLDER_VARIABLE, ""))
+    sizes = []
+    for path in folder.rglob("*") if folder.is_absolute() else ():
+        with contextlib.suppress(OSError):  # it may have gone meanwhile
+            sizes.append(path.stat().st_size)
+    return sum(sizes)
 
 
 def prepare_environment(folder: Path) -> None:
@@ -116,24 +142,43 @@ def prepare_environment(folder: Path) -> None:
     os.environ[UPLOAD_FOLDER_VARIABLE] = str(folder)
 
 
-def upload_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder for uploads that only this user may read and that goes when the server ends."""
-    return tempfile.TemporaryDirectory(prefix="cxr_keras3-demo-")
+@contextlib.contextmanager
+def upload_folder() -> Iterator[Path]:
+    """A folder for uploads that only this user may read and that goes when the server ends.
+
+    One that a killed server left is swept first.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(UserError, OSError), files.exclusive(left / _LOCK, rule="", remedy=""):
+            shutil.rmtree(left)
+    with (
+        tempfile.TemporaryDirectory(prefix=_PREFIX) as folder,
+        files.exclusive(Path(folder) / _LOCK, rule="an upload folder is one server's", remedy="start again"),
+    ):
+        yield Path(folder)
 
 
-def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Application:  # noqa: ANN401 -- Gradio's Blocks
+def application(
+    page: Any,  # noqa: ANN401 -- Gradio's Blocks
+    *,
+    model: str,
+    login: tuple[str, str] | None,
+    hosts: Collection[str] = (),
+) -> Application:
     """The page as an ASGI application.
 
     Args:
         page: From `demo.app.build`.
         model: What /healthz names.
         login: User and password that the page asks for; None for none. /healthz asks for none.
+        hosts: See `doorkeeper.Doorkeeper`.
     """
     import fastapi  # noqa: PLC0415 -- --help answers without it
     import gradio as gr  # noqa: PLC0415
     from gradio import processing_utils  # noqa: PLC0415
 
     from demo import theme  # noqa: PLC0415
+    from demo.doorkeeper import Doorkeeper  # noqa: PLC0415 -- it imports this module
 
     # Gradio would fetch any address that a client names in place of a file.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
@@ -165,7 +210,7 @@ def application(page: Any, *, model: str, login: tuple[str, str] | None) -> Appl
         theme=theme.theme(),
         head=theme.head(),
     )
-    return Guard(mounted)
+    return Guard(Doorkeeper(mounted, hosts=hosts))
 
 
 async def _fetch_nothing(*_: object, **__: object) -> str:
@@ -198,8 +243,15 @@ def serve(served: Application, *, listening: socket.socket, say: Callable[[str],
     logging.basicConfig(level=logging.ERROR, handlers=[handler], force=True)
     traceback.print_exc = _print_frames  # Gradio's way to log
     signal.signal(signal.SIGTERM, _end)  # uvicorn sends it again when it has ended; uploads must go first
+    from demo.patience import PatientProtocol  # noqa: PLC0415 -- imports uvicorn
+
     settings = uvicorn.Config(
-        served, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1
+        served,
+        http=PatientProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
     )
     host, port = listening.getsockname()[:2]
     say(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}")
