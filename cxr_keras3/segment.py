@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
             weights=options.weights,
             epochs=options.epochs,
             seed=options.seed,
+            teacher=options.teacher,
         )
         return 0
     from cxr_keras3.workflows import segmenting
@@ -59,6 +60,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     train.add_argument("--weights", default="imagenet", help="as cxr_keras3.train takes it, of mobilenet_025")
     train.add_argument("--epochs", type=int, default=60)
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="FOLDER",
+        help="a segmenter whose sure outlines of clear films are learnt from, too",
+    )
 
     evaluate = actions.add_parser("evaluate", parents=[data_dir], help="compare outlines with those that people drew")
     evaluate.add_argument(

@@ -18,8 +18,8 @@ COLUMNS = ("right_area", "left_area", "right_height", "left_height", "left_share
 CUT_SHARE = 0.12
 """Share of the picture's side that a lung runs along an edge, above which it is cut off there."""
 
-TURNED = 15.0
-"""Tilt in degrees above which a film is said to be turned."""
+TURNED, NOT_A_CHEST = 20.0, 40.0
+"""Tilt in degrees above which a film is said to be turned, and above which these are no lungs."""
 
 FAINT = 18.0
 """Standard deviation of the grey levels in the box around the lungs, below which contrast is said to be very low."""
@@ -113,7 +113,8 @@ def refusal(anatomy: Anatomy) -> str:
         return f"what might be lungs is too small: {area:.0%} of the picture"
     if area > LARGEST_AREA:
         return f"what might be lungs is too large: {area:.0%} of the picture"
-    if anatomy.right and anatomy.left and anatomy.left.across - anatomy.right.across < LEAST_APART:
+    are_apart = not (anatomy.right and anatomy.left) or anatomy.left.across - anatomy.right.across >= LEAST_APART
+    if not are_apart or abs(anatomy.tilt) > NOT_A_CHEST:
         return "what might be lungs does not lie side by side"
     return ""
 

@@ -13,8 +13,11 @@ from cxr_keras3 import images
 from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.lungs import anatomy
+from cxr_keras3.lungs.measures import dice
 from cxr_keras3.lungs.network import SIZE
 from cxr_keras3.lungs.painting import no_chest, painted
+from cxr_keras3.lungs.segmenter import Segmenter
 from cxr_keras3.lungs.sides import divided
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
@@ -24,6 +27,7 @@ from tfds_cxr.tfds_cxr_dataset_builder import Builder
 _BATCHES_AHEAD = 4
 _TURN, _SHIFT, _ZOOM, _STRETCH = 12.0, 0.12, (0.7, 1.35), 0.15  # degrees; shares of the side; factors
 _CUT_OFF = 0.12  # share of the films whose lungs are pushed over the edge
+_SURE = 0.97  # Dice of a film's outlines with those of its mirror image
 _NO_CHEST = 0.06  # share of the batches' films that show no lungs at all
 
 
@@ -97,6 +101,48 @@ def of_folder(folder: Path) -> Outlined:
         np.full(len(pairs), "folder"),
         empty,
         names,
+    )
+
+
+def of_teacher(builder: Builder, split: str, *, teacher: Segmenter, largest: int) -> Outlined:
+    """Clear films of adults whose lungs a segmenter outlines surely: self-training (Xie et al., CVPR 2020).
+
+    The masks that people drew are nearly all of children. Of RSNA's Normal films without a mask those are taken on
+    which it outlines the mirrored film alike, and two lungs of plausible size and place.
+
+    Args:
+        builder: The dataset.
+        split: Its split.
+        teacher: The segmenter.
+        largest: How many at most, evenly spaced.
+    """
+    normal = LABELS.index("Normal")
+    rows = [
+        row
+        for row in read(builder, split)
+        if row["label"] == normal and row["source"] == b"rsna" and not row["has_mask"]
+    ]
+    if not rows:
+        raise UserError(f"--teacher needs RSNA's Normal films, the {split} split holds none; leave it out")
+    films = np.stack([row["image"] for row in rows])
+    found = teacher.outline(films, task="outlining clear films")
+    mirrored = teacher.outline(films[:, :, ::-1], task="outlining them mirrored")[:, :, ::-1, ::-1]
+    sure = [
+        index
+        for index, (one, other) in enumerate(zip(found, mirrored, strict=True))
+        if dice(one, other) >= _SURE
+        and (measured := anatomy.measure(one)).right
+        and measured.left
+        and not anatomy.refusal(measured)
+    ]
+    chosen = np.array(sure)[np.linspace(0, len(sure) - 1, min(largest, len(sure))).astype(int)]
+    return Outlined(
+        images=films[chosen],
+        lungs=(found & mirrored)[chosen],
+        names=_texts(rows[index]["image_id"].decode() for index in chosen),
+        sources=np.full(len(chosen), "teacher"),
+        classes=np.full(len(chosen), "Normal"),
+        groups=_texts(rows[index]["group_id"].decode() for index in chosen),
     )
 
 

@@ -16,6 +16,8 @@ from cxr_keras3.lungs.sides import joined
 Film = npt.NDArray[np.float32]
 """Grey, (H, W), 0..255."""
 
+_REACH = 2.0, 8.0  # pixels that a painted opacity reaches over the lung's edge
+
 Lungs = npt.NDArray[np.bool_]
 """(H, W, 2), see `network.LUNGS`."""
 
@@ -49,7 +51,7 @@ def half_white(film: Film, lungs: Lungs) -> Film:
     rows = np.flatnonzero(inside.any(axis=1))
     below = np.arange(film.shape[0])[:, None] > rows.mean()
     dense = ndimage.gaussian_filter(np.broadcast_to(below, film.shape).astype(np.float32), 3)
-    return _whitened(film, inside, dense, np.random.default_rng(0))
+    return _whitened(film, inside, dense, np.random.default_rng(0), reach=_REACH[1])
 
 
 def devices(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:  # noqa: ARG001 -- like the others
@@ -91,8 +93,8 @@ def blurred_or_noisy(film: Film, lungs: Lungs, generator: np.random.Generator) -
 
 
 CHANGES: tuple[tuple[Callable[[Film, Lungs, np.random.Generator], Film], float], ...] = (
-    (consolidation, 0.35),
-    (white_lung, 0.2),
+    (consolidation, 0.3),
+    (white_lung, 0.12),
     (devices, 0.25),
     (toned, 0.6),
     (blurred_or_noisy, 0.35),
@@ -175,9 +177,19 @@ def _cloud(shape: tuple[int, ...], generator: np.random.Generator, *, scale: flo
 
 
 def _whitened(
-    film: Film, inside: npt.NDArray[np.bool_], dense: npt.NDArray[np.floating], generator: np.random.Generator
+    film: Film,
+    inside: npt.NDArray[np.bool_],
+    dense: npt.NDArray[np.floating],
+    generator: np.random.Generator,
+    *,
+    reach: float | None = None,
 ) -> Film:
-    """Brings the film inside to the grey of dense tissue, by shares 0..1; ribs and grain stay faintly visible."""
+    """Brings the film inside to the grey of dense tissue, by shares 0..1; ribs and grain stay faintly visible.
+
+    It reaches over the lung's edge, by `reach` pixels where given: an edge that shows would give the lung away.
+    """
+    reach = generator.uniform(*_REACH) if reach is None else reach
     tissue = float(np.percentile(film, 85)) * generator.uniform(0.9, 1.05)
-    share = 0.95 * dense * ndimage.gaussian_filter(inside.astype(np.float32), 1.0)
+    wide = ndimage.binary_dilation(inside, iterations=max(1, round(reach)))
+    share = 0.95 * dense * ndimage.gaussian_filter(wide.astype(np.float32), reach / 2)
     return np.asarray(film * (1 - share) + share * tissue, dtype=np.float32)

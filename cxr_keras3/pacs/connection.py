@@ -63,7 +63,7 @@ class _Session(requests.Session):
         with response:
             if response.is_redirect:
                 raise ValueError("a redirect")
-            for piece in response.iter_content(_PIECE):
+            while piece := response.raw.read1(_PIECE, decode_content=True):  # as it comes, and not when it is full
                 pieces.append(piece)
                 size += len(piece)
                 if size > LARGEST_ANSWER or time.monotonic() - begun > LONGEST_ANSWER:

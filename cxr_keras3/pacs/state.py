@@ -171,7 +171,7 @@ def explain(path: Path, study_uid: str, *, model: str) -> tuple[str, StudyRecord
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
-    database = sqlite3.connect(path)
+    database = sqlite3.connect(path, check_same_thread=False)  # one thread at a time: the one that works
     try:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         (tables,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()

@@ -110,7 +110,7 @@ def test_the_command_trains_judges_and_applies(
     done = run_python("-m", "cxr_keras3.segment", *training)
     assert done.returncode == 0, done.stderr
     own = Segmenter.open(folder)
-    assert own.manifest.data["train"] > 50
+    assert own.manifest.data["train"]["drawn by people"] > 50
     assert own.manifest.schedule["epochs"] == 1
     judged = tmp_path / "judged"
     done = run_python("-m", "cxr_keras3.segment", "evaluate", "--data-dir", data_dir, "--output", judged)
