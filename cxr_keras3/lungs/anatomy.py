@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxr_keras3.lungs.network import LUNGS
-from cxr_keras3.lungs.sides import joined
+from cxr_keras3.lungs.sides import LUNGS, joined
 
 COLUMNS = ("right_area", "left_area", "right_height", "left_height", "left_share", "tilt")
 """The measures of `Anatomy.measures`."""

@@ -15,10 +15,9 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.lungs import anatomy
 from cxr_keras3.lungs.measures import dice
-from cxr_keras3.lungs.network import SIZE
 from cxr_keras3.lungs.painting import no_chest, painted
 from cxr_keras3.lungs.segmenter import Segmenter
-from cxr_keras3.lungs.sides import divided
+from cxr_keras3.lungs.sides import SIZE, divided
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read

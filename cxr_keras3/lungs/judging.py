@@ -11,9 +11,8 @@ from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.lungs.anatomy import COLUMNS, measure
 from cxr_keras3.lungs.data import Outlined
 from cxr_keras3.lungs.measures import dice, surface_distance
-from cxr_keras3.lungs.network import LUNGS, SIZE
 from cxr_keras3.lungs.painting import half_white
-from cxr_keras3.lungs.sides import joined
+from cxr_keras3.lungs.sides import LUNGS, SIZE, joined
 from cxr_keras3.statistics.bootstrap import mean
 from cxr_keras3.statistics.figures import Figure
 

@@ -7,13 +7,8 @@ of separable convolutions, so that outlining lungs costs no more than classifyin
 import keras
 
 from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.lungs.sides import LUNGS, SIZE
 from cxr_keras3.model import backbone_table, backbones
-
-SIZE = 256
-"""Side in pixels of the masks."""
-
-LUNGS = ("right", "left")
-"""The patient's; the right lung is at the reader's left."""
 
 BACKBONE = "mobilenet_025"
 _SKIPS = ("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu")  # strides 2, 4, 8, 16
@@ -29,7 +24,7 @@ def build_segmenter(*, weights: str, seed: int) -> keras.Model:
         seed: Decides the decoder's initial weights.
 
     Returns:
-        A model from uint8 (B, 299, 299, 1), grey, 0..255, to float32 logits (B, 256, 256, 2), see `LUNGS`.
+        A model from uint8 (B, 299, 299, 1), grey, 0..255, to float32 logits (B, 256, 256, 2), see `sides.LUNGS`.
     """
     backbone = backbones.build_backbone(BACKBONE, weights=weights, image_size=SIZE)
     names = (*_SKIPS, _DEEPEST)

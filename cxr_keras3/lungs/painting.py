@@ -19,7 +19,7 @@ Film = npt.NDArray[np.float32]
 _REACH = 2.0, 8.0  # pixels that a painted opacity reaches over the lung's edge
 
 Lungs = npt.NDArray[np.bool_]
-"""(H, W, 2), see `network.LUNGS`."""
+"""(H, W, 2), see `sides.LUNGS`."""
 
 
 def consolidation(film: Film, lungs: Lungs, generator: np.random.Generator) -> Film:

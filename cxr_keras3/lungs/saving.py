@@ -3,7 +3,6 @@
 import dataclasses
 import datetime as dt
 import multiprocessing
-import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -12,15 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from cxr_keras3.backend import selection
-from cxr_keras3.backend.openvino_graph import GRAPH, import_openvino
+from cxr_keras3.backend.openvino_graph import GRAPH
 from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.base.version import package_versions
-from cxr_keras3.lungs import segmenter
+from cxr_keras3.lungs import exporting, segmenter
 from cxr_keras3.lungs.measures import dice
 from cxr_keras3.lungs.network import BACKBONE
-from cxr_keras3.lungs.segmenter import LOGITS, MANIFEST, MODEL, Segmenter, SegmenterManifest, cleaned
+from cxr_keras3.lungs.segmenter import MANIFEST, MODEL, Segmenter, SegmenterManifest, cleaned
 from cxr_keras3.lungs.training import Schedule, outlines
 
 LICENCE = "for research; learnt from lung masks under CC BY 4.0, see the data card of tfds_cxr for the films' terms"
@@ -54,7 +52,7 @@ def save(
     with files.replacing(folder / MODEL) as written:
         model.save(written)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as child:
-        child.submit(export, folder).result()
+        child.submit(exporting.export, folder).result()
     manifest = SegmenterManifest(
         schema_version=segmenter.SCHEMA_VERSION,
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -70,20 +68,6 @@ def save(
     _require_alike(model, Segmenter(folder, manifest), films)
     records.write(folder / MANIFEST, manifest)
     return Segmenter.open(folder)
-
-
-def export(folder: Path) -> None:
-    """Writes the graph of a folder's Keras model, weights in half precision; starts Keras on TensorFlow."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the training that waits for this may hold the GPU
-    openvino = import_openvino()  # before Keras does
-    selection.select("tensorflow")
-    trained = keras.models.load_model(folder / MODEL, compile=False)
-    model = keras.Model(trained.input, {LOGITS: trained.output})  # an output by its name
-    whole = folder / f"whole-{GRAPH}"
-    model.export(str(whole), format="openvino", verbose=False)
-    openvino.save_model(openvino.Core().read_model(whole), folder / GRAPH, compress_to_fp16=True)
-    for path in (whole, whole.with_suffix(".bin")):
-        path.unlink()
 
 
 def _require_alike(model: keras.Model, exported: Segmenter, films: np.ndarray) -> None:

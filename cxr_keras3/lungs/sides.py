@@ -6,6 +6,12 @@ from scipy import ndimage
 
 from cxr_keras3.base.errors import UserError
 
+SIZE = 256
+"""Side in pixels of the masks."""
+
+LUNGS = ("right", "left")
+"""The patient's; the right lung is at the reader's left."""
+
 LEAST_SHARE = 0.004
 """Share of the picture below which a piece of a mask is no lung but a slip of the pen."""
 
