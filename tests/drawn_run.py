@@ -9,7 +9,7 @@ from PIL import Image
 from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base import files, records
 from cxr_keras3.run import calibration, gate
-from cxr_keras3.run.audit import Activation, Audit, Floor, Margin, Reason, RegionTests, Verdict
+from cxr_keras3.run.audit import Activation, Audit, Floor, LungMasks, Margin, Reason, RegionTests, Verdict
 from cxr_keras3.run.folder import (
     CALIBRATION,
     EVALUATION,
@@ -177,7 +177,9 @@ def _audit(verdict: Verdict) -> Audit:
         images=100,
         margin=Margin(**vars(figure(0.2)), floor="thumbnail"),
         cues={},
+        lungs=LungMasks(drawn=0, found=0, agreement=UNDEFINED),
         regions=RegionTests(images=0, without_mask=100, classes=()),
+        regions_drawn=RegionTests(images=0, without_mask=100, classes=()),
         activation=Activation(images=0, map_cells=(2, 2), share=UNDEFINED, area=UNDEFINED, excess=UNDEFINED),
         sources=sources,
         subgroups=SubgroupTests(by_attribute={}, gaps=(), view=ViewTests(gap=UNDEFINED, shift={}), view_probe={}),

@@ -28,7 +28,6 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--output", type=Path, default=REFERENCE)
     options = parser.parse_args(arguments)
     run = Run.open(options.run)
-    run.require_whole_images()
     if not is_complete(options.run):
         raise UserError(f"{options.run} must be trained and evaluated to the end; give its command again")
     files = [options.run / name for name in FILES]

@@ -1,4 +1,4 @@
-"""Writes a segmenter's graph for OpenVINO, in a process of its own: Keras's exporter needs TensorFlow as its backend."""
+"""Writes a segmenter as a graph for OpenVINO, in a process of its own: the exporter needs Keras on TensorFlow."""
 
 import os
 from pathlib import Path

@@ -23,7 +23,7 @@ from cxr_keras3.lungs.sides import LEAST_SHARE
 
 SCHEMA_VERSION = 1
 MANIFEST, MODEL, AGREEMENT, CARD = "manifest.json", "model.keras", "agreement.json", "README.md"
-REFERENCE = Path(__file__).parents[1] / "reference" / "lungs"
+REFERENCE = Path(__file__).parent / "reference"
 """The segmenter that comes with the package."""
 LOGITS = "logits"
 BATCH = 16

@@ -24,7 +24,7 @@ FLAG = Code("FLAG", SCHEME, "Flagged for a reader to look first")
 PREDICTED = Code("PREDICTED", SCHEME, "Most probable class")
 IN_SET = Code("SET90", SCHEME, "Class that cannot be ruled out at a coverage of 90 %")
 NO_CLASS = Code("NONE", SCHEME, "none of the classes")
-EVIDENCE = Code("EVIDENCE", SCHEME, "Share of what speaks for the most probable class that lies in the lungs")
+EVIDENCE = Code("EVIDENCE", SCHEME, "Share of the evidence for that class that lies in the lungs")
 CHEST_FILM = Code("399208008", "SCT", "Plain X-ray of chest")
 _NO_UNIT = Code("1", "UCUM", "no units")
 

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from cxr_keras3.evaluation.audit import cues, interventions, regions
 from cxr_keras3.evaluation.audit.auditing import margin
 from cxr_keras3.evaluation.audit.verdict import judge
-from cxr_keras3.run.audit import Activation, Audit, AuditFigures, Margin, RegionTests
+from cxr_keras3.run.audit import Activation, Audit, AuditFigures, LungMasks, Margin, RegionTests
 from cxr_keras3.run.source_tests import Contrast, LeftOut, Probe, SourceTests
 from cxr_keras3.run.subgroup_tests import Gap, SubgroupTests, ViewTests
 from cxr_keras3.statistics.figures import UNDEFINED, Figure
@@ -119,7 +119,9 @@ def audited(predict: cues.Predict, films: Films, *, seed: int = 0) -> Audit:
             predict(images, "").argmax(axis=1), {"largest_class": np.zeros(len(labels), int)}, labels, groups=groups
         ),
         cues=cues.cue_gaps(predict, images, labels, groups=groups, seed=seed),
+        lungs=LungMasks(drawn=len(images), found=0, agreement=UNDEFINED),
         regions=regions.without_regions(predict, images, masks, labels, groups=groups, class_count=4),
+        regions_drawn=regions.without_regions(predict, images, masks, labels, groups=groups, class_count=4),
         activation=Activation(images=0, map_cells=(7, 7), share=UNDEFINED, area=UNDEFINED, excess=UNDEFINED),
         sources=NO_SOURCES,
         subgroups=NO_SUBGROUPS,
@@ -245,6 +247,8 @@ CLEAN = AuditFigures(
     images=50,
     margin=Margin(floor="thumbnail", **vars(figure(0.2))),
     cues={name: figure(0.0) for name in ("marker", "border", "exposure")},
+    lungs=LungMasks(drawn=0, found=50, agreement=UNDEFINED),
+    regions_drawn=RegionTests(images=0, without_mask=50, classes=()),
     regions=RegionTests(
         images=50,
         without_mask=0,

@@ -126,8 +126,9 @@ def test_what_the_gate_refuses_gets_no_probabilities(tmp_path: Path, films: list
     unturned = dataclasses.replace(fitted, weights=fitted.weights * 0, bias=always_upright)
     gate.save(unturned, run / GATE)
     loaded = serving.load(run)
-    half = np.repeat(np.array([[0, 255]], np.uint8), 150, axis=1)
-    for pixels, accepted in ((np.asarray(Image.open(films[10])), True), (np.tile(half, (300, 1)), False)):
+    grain = np.random.default_rng(1).integers(0, 40, (300, 300), np.uint8)
+    half = np.repeat(np.array([[0, 215]], np.uint8), 150, axis=1)
+    for pixels, accepted in ((np.asarray(Image.open(films[10])), True), (np.tile(half, (300, 1)) + grain, False)):
         (prediction,) = loaded.predict([pixels])
         assert prediction.accepted is accepted
         assert bool(prediction.probabilities) is accepted

@@ -28,12 +28,14 @@ def prediction(index: int, *, model: str = "first") -> Prediction:
         prediction_set=NAMES[: index % 2 + 1] if accepted else None,
         abnormal_score=0.1 * index if accepted else None,
         flag=index % 2 == 0 if accepted else None,
+        evidence_in_lungs=0.5 if accepted else None,
         warnings=("a warning", "another"),
         model=model,
         version="0.1.0",
         sop_instance_uid="1.2.3",
         image=None,
         activation_maps=None,
+        lungs=None,
     )
 
 
