@@ -103,7 +103,12 @@ def _lung(mask: npt.NDArray[np.bool_]) -> Lung | None:
 
 
 def refusal(anatomy: Anatomy) -> str:
-    """Why these are no lungs of a frontal chest film, in words; empty where they may be."""
+    """Why these are no lungs of a frontal chest film, in one line; empty where they may be."""
+    why = _implausible(anatomy)
+    return f"the image does not look like a frontal chest film: {why}; send an upright PA or AP one" if why else ""
+
+
+def _implausible(anatomy: Anatomy) -> str:
     found = [lung for lung in (anatomy.right, anatomy.left) if lung is not None]
     if not found:
         return "no lungs are seen on it"

@@ -126,20 +126,25 @@ class Predictor:
 
     def _answers(self, batch: list[_Decoded], outputs: Outputs, lungs: Lungs) -> Iterator[Prediction]:
         films = np.stack([decoded.image for decoded in batch if decoded.image is not None])
-        reasons = [""] * len(batch)
+        measured = [anatomy.measure(outlines) for outlines in lungs[: len(batch)]]
+        reasons = [anatomy.refusal(each) for each in measured]
         if self.run.gate is not None:
             shown = self._showing.restricted(films, lungs[: len(batch)])
-            reasons = self.run.gate.reasons(shown, outputs.features[: len(batch)])
+            asked = self.run.gate.reasons(shown, outputs.features[: len(batch)])
+            reasons = [first or second for first, second in zip(asked, reasons, strict=True)]
         probabilities = self.run.probabilities(outputs.logits)
-        for decoded, film, reason, chances, maps, outlines in zip(
-            batch, films, reasons, probabilities, outputs.activation_maps, lungs, strict=False
-        ):
-            measured = anatomy.measure(outlines)
-            if why := reason or anatomy.refusal(measured):
-                yield self._refused(decoded, why)
-            else:
-                notes = anatomy.notes(measured, film, outlines)
-                yield self._accepted(decoded, film[..., 0], chances, maps, lungs=outlines, notes=notes)
+        for index, (decoded, film, reason) in enumerate(zip(batch, films, reasons, strict=True)):
+            if reason:
+                yield self._refused(decoded, reason)
+                continue
+            yield self._accepted(
+                decoded,
+                film[..., 0],
+                probabilities[index],
+                outputs.activation_maps[index],
+                lungs=lungs[index],
+                notes=anatomy.notes(measured[index], film, lungs[index]),
+            )
 
     def _accepted(
         self,

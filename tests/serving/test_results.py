@@ -72,6 +72,7 @@ def test_a_table_holds_every_field(suffix: str, tmp_path: Path) -> None:
             "prediction_set": "COVID; Normal",
             "abnormal_score": "0.1",
             "flag": "False",
+            "evidence_in_lungs": "0.5",
             "warnings": "a warning; another",
             "model": "first",
             "version": "0.1.0",
