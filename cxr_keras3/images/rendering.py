@@ -86,4 +86,4 @@ def _even_rows(pixels: Pixels) -> int:
     if not 8 <= last <= 247:
         return 0
     differs = np.flatnonzero((pixels != last).any(axis=1))
-    return len(pixels) - (int(differs[-1]) + 1 if len(differs) else 0)
+    return len(pixels) - int(differs[-1]) - 1 if len(differs) else 0  # all of one grey is blank, and not cut off

@@ -195,3 +195,12 @@ def test_a_blank_picture_is_left_to_the_gate() -> None:
     blank = np.full((299, 299), 0, np.uint8)
     assert rendering.refusal(blank) == ""
     assert rendering.notes(blank) == ()
+
+
+@pytest.mark.shared_data
+def test_hardly_any_real_film_is_refused_or_warned_of(shared_data) -> None:
+    films = sorted((shared_data / "radiography_299_sample").rglob("*.png"))
+    found = [decode(path.read_bytes()).pixels for path in films if "masks" not in path.parts]
+    assert len(found) > 50
+    assert not any(rendering.refusal(pixels) for pixels in found)
+    assert sum(bool(rendering.notes(pixels)) for pixels in found) <= 1
