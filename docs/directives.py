@@ -40,14 +40,29 @@ def _command_section(name: str, document: nodes.document) -> nodes.section:
     document.note_explicit_target(section)
     for part in re.split(r"\n\s*\n", (parser.description or "").strip()):
         section += _description(part)
-    for group in parser._action_groups:  # noqa: SLF001 -- argparse has no public way to list options
-        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]  # noqa: SLF001
+    section += _options(parser)
+    for action in parser._actions:  # noqa: SLF001 -- argparse has no public way to list options
+        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
+            for choice in action._choices_actions:  # noqa: SLF001 -- name and help of each
+                section += nodes.paragraph("", "", nodes.strong("", choice.dest), nodes.Text(f": {choice.help}"))
+                section += _options(action.choices[choice.dest])
+    return section
+
+
+def _options(parser: argparse.ArgumentParser) -> list[nodes.Element]:
+    """A list of options for each of a parser's groups."""
+    found: list[nodes.Element] = []
+    for group in parser._action_groups:  # noqa: SLF001 -- see above
+        hidden = (argparse._HelpAction, argparse._SubParsersAction)  # noqa: SLF001
+        actions = [action for action in group._group_actions if not isinstance(action, hidden)]  # noqa: SLF001
         if actions:
             generated = (group.title or "").endswith("']")  # simple-parsing's: the name of a class
             title = group.description if generated else (group.title or "").removeprefix("positional ").capitalize()
-            section += nodes.rubric("", "", *_prose((title or "").split(". ")[0].rstrip(".")))
-            section += nodes.definition_list("", *(_item(_signature(action), _help(action)) for action in actions))
-    return section
+            found.append(nodes.rubric("", "", *_prose((title or "").split(". ")[0].rstrip("."))))
+            found.append(
+                nodes.definition_list("", *(_item(_signature(action), _help(action)) for action in actions))
+            )
+    return found
 
 
 def _description(part: str) -> nodes.Element:
