@@ -59,9 +59,7 @@ def _options(parser: argparse.ArgumentParser) -> list[nodes.Element]:
             generated = (group.title or "").endswith("']")  # simple-parsing's: the name of a class
             title = group.description if generated else (group.title or "").removeprefix("positional ").capitalize()
             found.append(nodes.rubric("", "", *_prose((title or "").split(". ")[0].rstrip("."))))
-            found.append(
-                nodes.definition_list("", *(_item(_signature(action), _help(action)) for action in actions))
-            )
+            found.append(nodes.definition_list("", *(_item(_signature(action), _help(action)) for action in actions)))
     return found
 
 

@@ -23,7 +23,7 @@ TURNED, NOT_A_CHEST = 20.0, 40.0
 FAINT = 18.0
 """Standard deviation of the grey levels in the box around the lungs, below which contrast is said to be very low."""
 
-LEAST_AREA, LARGEST_AREA = 0.06, 0.75
+LEAST_AREA, LARGEST_AREA = 0.03, 0.75
 """Share of the picture that both lungs together have, below and above which they are no lungs of a chest film."""
 
 LEAST_APART, LEAST_HEIGHT = 0.15, 0.15
@@ -86,18 +86,20 @@ def measure(lungs: npt.NDArray[np.bool_]) -> Anatomy:
 
 
 def _lung(mask: npt.NDArray[np.bool_]) -> Lung | None:
-    rows, columns = np.nonzero(mask)
-    if not len(rows):
+    down, across = mask.sum(axis=1), mask.sum(axis=0)  # pixels of each row and of each column
+    area = int(down.sum())
+    if not area:
         return None
     height, width = mask.shape
+    rows = np.flatnonzero(down)
     along = {"top": mask[0].sum() / width, "bottom": mask[-1].sum() / width}
     along |= {"left": mask[:, 0].sum() / height, "right": mask[:, -1].sum() / height}
     edge = max(along, key=lambda name: float(along[name]))
     return Lung(
-        area=len(rows) / mask.size,
-        height=int(rows.max() - rows.min() + 1) / height,
-        across=float(columns.mean() + 0.5) / width,
-        down=float(rows.mean() + 0.5) / height,
+        area=area / mask.size,
+        height=int(rows[-1] - rows[0] + 1) / height,
+        across=float((across @ np.arange(width)) / area + 0.5) / width,
+        down=float((down @ np.arange(height)) / area + 0.5) / height,
         cut=edge if along[edge] > CUT_SHARE else "",
     )
 
@@ -155,4 +157,4 @@ def contrast(film: npt.NDArray[np.uint8], lungs: npt.NDArray[np.bool_]) -> float
     scale = len(flat) / len(inside)
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     top, bottom, left, right = (round(scale * place) for place in (rows[0], rows[-1] + 1, columns[0], columns[-1] + 1))
-    return float(flat[top:bottom, left:right].std())
+    return float(flat[top:bottom:2, left:right:2].std(dtype=np.float32))  # every fourth pixel tells as much

@@ -81,5 +81,5 @@ def sheet(pictures: list[tuple[str, npt.NDArray[np.uint8]]], *, columns: int = 5
     for number, (words, picture) in enumerate(pictures):
         corner = (number % columns) * (side + 6) + 3, (number // columns) * (side + 24) + 3
         whole.paste(Image.fromarray(picture).resize((side, side)), corner)
-        pen.text((corner[0], corner[1] + side + 3), words, fill="black")
+        pen.text((corner[0], corner[1] + side + 3), words[:48], fill="black")
     return whole

@@ -18,7 +18,7 @@ LEAST_SHARE = 0.004
 
 def joined(lungs: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Both lungs in one mask: bool (…, 2) to bool (…)."""
-    return np.asarray(lungs.any(axis=-1))
+    return np.asarray(lungs[..., 0] | lungs[..., 1])
 
 
 def divided(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

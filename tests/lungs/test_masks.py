@@ -137,7 +137,7 @@ def test_notes_say_what_a_reader_should_know(lungs: np.ndarray, grey: np.ndarray
     ("lungs", "words"),
     [
         (np.zeros((256, 256, 2), dtype=bool), "no lungs are seen"),
-        (chest(right=(60, 80, 40, 60), left=(0, 0, 0, 0)), "too small"),
+        (chest(right=(60, 80, 40, 50), left=(0, 0, 0, 0)), "too small"),
         (chest(right=(0, 256, 0, 120), left=(0, 256, 120, 250)), "too large"),
         (chest(right=(60, 120, 100, 200), left=(130, 190, 100, 200)), "side by side"),
     ],
