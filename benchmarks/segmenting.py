@@ -1,6 +1,6 @@
 """What outlining lungs costs beside classifying: the shipped segmenter against the shipped classifier.
 
-In one run, by OpenVINO in float32, on the same drawn films in batches of 16, in turns; outlining with its measuring.
+In one run, by OpenVINO as predict uses it, on the same drawn films in batches of 16; outlining with its measuring.
 
 Example: python -m benchmarks.segmenting
 """
@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
     drawn = [phantom.draw(LABELS[index % 4], seed=0, index=index)[0] for index in range(min(options.films, 64))]
     films = np.resize(np.stack(drawn)[..., np.newaxis], (options.films, 299, 299, 1))
-    segmenter, runtime = Segmenter.open(), runtimes.load_runtime(Run.open(), "openvino", precision="float32")
+    segmenter, runtime = Segmenter.open(), runtimes.load_runtime(Run.open(), "openvino")
     contenders: dict[str, Callable[[], object]] = {
         "classifying": lambda: batches.run(runtime, films, task="classifying"),
         "outlining": lambda: [anatomy.measure(lungs) for lungs in segmenter.outline(films, task="outlining")],

@@ -48,6 +48,7 @@ class OpenVINOGraph:
         self._precision = {"float32": "f32", "bfloat16": "bf16"}[precision]
         self._compiled: dict[int, Any] = {}
         self._idle: dict[int, list[Any]] = {}
+        self._in_flight: dict[int, int] = {}
         self._lock = threading.Lock()
         if not self._path.is_file():
             raise UserError(f"an export to OpenVINO must hold {GRAPH}, {folder} does not; export it again")
@@ -55,7 +56,7 @@ class OpenVINOGraph:
     def in_flight(self, batch_size: int) -> int:
         """Batches of this size worth starting before the first is waited for."""
         self._idle_requests(batch_size)
-        return int(self._compiled[batch_size].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        return self._in_flight[batch_size]
 
     def start(self, batch: npt.NDArray[np.uint8]) -> Callable[[], dict[str, npt.NDArray[np.float32]]]:
         """Starts on a batch (B, …) and returns at once; calling what it returns waits for the outputs by their names.
@@ -93,6 +94,8 @@ class OpenVINOGraph:
                     "INFERENCE_PRECISION_HINT": self._precision,
                     "PERFORMANCE_HINT": "LATENCY" if batch_size == 1 else "THROUGHPUT",
                 }
-                self._compiled[batch_size] = self._core.compile_model(model, "CPU", settings)
-                self._idle[batch_size] = []
+                compiled = self._core.compile_model(model, "CPU", settings)
+                # Asked once: while it computes, a compiled model answers such questions late.
+                self._in_flight[batch_size] = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+                self._compiled[batch_size], self._idle[batch_size] = compiled, []
             return self._idle[batch_size]
