@@ -86,7 +86,7 @@ function drawLungs() {
   const shown = study && view.lungs ? study.lungs : [];
   lungs.dataset.shown = String(shown.length > 0);
   shown.forEach((lines, side) => {
-    for (const [ink, thick] of [["rgba(0, 0, 0, .6)", 4], [LUNG_COLOURS[side], 2]]) {
+    for (const [ink, thick] of [["rgba(0, 0, 0, .6)", 5], [LUNG_COLOURS[side], 2.5]]) {
       context.beginPath();
       for (const line of lines) line.forEach(([x, y], i) => (i ? context.lineTo(x * width, y * height) : context.moveTo(x * width, y * height)));
       Object.assign(context, { strokeStyle: ink, lineWidth: thick, lineJoin: "round" });
@@ -253,7 +253,7 @@ function show(value) {
     const { width, height } = picture;
     Object.assign(film, { width, height });
     Object.assign(heat, { width: 768, height: 768 });
-    Object.assign(lungs, { width, height });
+    Object.assign(lungs, { width: 1024, height: Math.round((1024 * height) / width) }); // fine lines, however small the film
     pan.style.setProperty("--ratio", width / height);
     film.setAttribute("aria-label", study.alt);
     const context = film.getContext("2d", { willReadFrequently: true });
