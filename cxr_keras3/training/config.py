@@ -47,6 +47,8 @@ class TrainingConfig:
     """Rotate, shift, zoom, change greys, add noise, erase border and corners; never flip (the heart has a side)."""
     region: Region = "full"
     """What the model sees: full image, lungs (black outside the mask), crop (their box); no mask, left out."""
+    surroundings: float = 0.0
+    """Share of the images in fine-tuning that get an image of another class around their lungs; 0 is off."""
     moving_average: float = 0.0
     """Momentum of an average of the weights over the steps, used in place of the last ones: 0.99, say; 0 is off."""
     precision: Precision = "auto"
@@ -63,6 +65,16 @@ class TrainingConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} must be one of {', '.join(choices)}; received {getattr(self, name)!r}")
+        if self.surroundings and (self.fine_tune == "none" or self.trains_on_features):
+            raise UserError(
+                f"surroundings needs fine-tuning on images, received fine_tune {self.fine_tune} with "
+                f"{self.cached_views} cached views; add --fine-tune all, or --cached-views 0"
+            )
+
+    @property
+    def trains_on_features(self) -> bool:
+        """Whether fine-tuning begins at features that frozen layers gave once."""
+        return self.fine_tune in ("last_stage", "last_two_stages") and self.cached_views > 0
 
 
 _CHOICES = {
@@ -82,6 +94,7 @@ _RANGES = (
     ("batch_size", 1, 4096),
     ("dropout", 0.0, 0.9),
     ("label_smoothing", 0.0, 0.5),
+    ("surroundings", 0.0, 1.0),
     ("moving_average", 0.0, 0.9999),
     ("seed", 0, 2**31 - 1),
 )

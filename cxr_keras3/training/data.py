@@ -17,6 +17,7 @@ from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.images.augment import as_row, augment, draw
 from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.training.config import ClassBalance
+from cxr_keras3.training.surroundings import Surroundings
 from tfds_cxr import database
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
@@ -162,6 +163,7 @@ def batches(
     class_balance: ClassBalance = "none",
     first_epoch: int = 0,
     process: tuple[int, int] = (0, 1),
+    surroundings: Surroundings | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """Endless shuffled batches for `Model.fit`: inputs (batch_size, …), one-hot float32 (batch_size, classes), weights.
 
@@ -180,6 +182,7 @@ def batches(
             classes equally often, rare ones repeatedly, in place of each image once.
         first_epoch: The epoch to begin with.
         process: This process's number, and how many there are.
+        surroundings: Gives the images in their place, before they are changed; of images only, in one view.
     """
     targets = one_hot(labels)
     weights = np.array([class_weights(labels)[label] for label in labels], dtype=np.float32)
@@ -199,6 +202,8 @@ def batches(
     def batch(position: tuple[int, np.ndarray]) -> tuple[Any, ...]:
         epoch, chosen = position
         found: Any = inputs[epoch % len(inputs)][chosen]
+        if surroundings is not None:
+            found = np.stack([surroundings(int(index), seed=(seed, epoch, int(index))) for index in chosen])
         if found.dtype == np.float16:
             found = found.astype(np.float32)
         seeds = [(seed, epoch, int(index)) for index in chosen]

@@ -21,6 +21,7 @@ from cxr_keras3.run.folder import MANIFEST, SEGMENTER, Run
 from cxr_keras3.training import data, features, history, saving
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.loop import Stage, fit_stage
+from cxr_keras3.training.surroundings import Surroundings
 from tfds_cxr.labels import LABELS
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -135,9 +136,13 @@ def fit_stages(
     Returns:
         The rows of `loop.fit_stage`, stage after stage.
     """
-    from_cache = config.fine_tune in ("last_stage", "last_two_stages") and config.cached_views > 0
+    from_cache = config.trains_on_features
     splits = {"train": train_split, "validation": validation_split}
     inputs = _inputs(model, config, splits, from_cache=from_cache, identity=identity, cache_dir=cache_dir)
+    surroundings = None
+    if config.surroundings:
+        images, labels = train_split.images, train_split.labels
+        surroundings = Surroundings.found(images, labels, Segmenter.open(), share=config.surroundings)
     with devices.training(config.precision, batch_size=config.batch_size) as differs:
         trained = model
         if differs:
@@ -157,6 +162,7 @@ def fit_stages(
                 validation_labels=validation_split.labels,
                 epochs=config.head_epochs if name == "head" else config.fine_tune_epochs,
                 peak_rate=config.head_learning_rate if name == "head" else config.learning_rate,
+                surroundings=surroundings if name != "head" else None,
             )
             rows += fit_stage(stage, config, run_dir=run_dir)
             if devices.is_chief():
