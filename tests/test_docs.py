@@ -24,7 +24,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from docs import commands
 from tests import drawn_run, image_files
@@ -223,6 +225,12 @@ def squeezed(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.strip().splitlines())
 
 
+def _twelve_bits(film: Path) -> np.ndarray:
+    """A film as a detector stores it, uint16."""
+    with Image.open(film) as picture:
+        return np.asarray(picture.resize((400, 480))).astype(np.uint16) * 16
+
+
 def furnish(folder: Path, rule: str, request: pytest.FixtureRequest) -> dict[str, str]:
     """Puts what the pages name into a folder; returns the environment to run their blocks in."""
     environment = os.environ | {
@@ -232,7 +240,7 @@ def furnish(folder: Path, rule: str, request: pytest.FixtureRequest) -> dict[str
     }
     films = drawn_run.write_films(folder / "films", 12)
     shutil.copy(films[5], folder / "film.png")
-    (folder / "study.dcm").write_bytes(image_files.dicom(image_files.picture(480, 400, levels=4096), bits=12))
+    (folder / "study.dcm").write_bytes(image_files.dicom(_twelve_bits(films[5]), bits=12))
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
         archive.write(films[0], "one.png")
     (folder / "runs").mkdir()

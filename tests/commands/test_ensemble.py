@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from cxr_keras3 import ensemble, serving
+from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import classifier
 from cxr_keras3.run.filling import is_complete
@@ -57,7 +58,7 @@ def runs(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     linear = model.get_layer(classifier.LOGITS)
     linear.set_weights([weight + generator.normal(0, 0.5, weight.shape) for weight in linear.get_weights()])
     model.save(other / MODEL)
-    _change(other, lambda manifest: manifest.update(name="other"))
+    _change(other, lambda manifest: manifest.update(name="other", checksums=files.checksums([other / MODEL])))
     return [run_dir, other]
 
 

@@ -121,8 +121,9 @@ def test_a_png_is_read_and_the_heat_map_changes_with_the_class(open_page, film: 
 
 
 def test_a_dicom_file_is_read(open_page, tmp_path: Path) -> None:
-    stored = np.tile(phantom.draw("Normal", seed=3, index=7)[0].astype(np.uint16) * 16, (2, 2))
-    (tmp_path / "study.dcm").write_bytes(image_files.dicom(stored, bits=12, StudyDescription=HOSTILE))
+    stored = phantom.draw("Normal", seed=3, index=7)[0].astype(np.uint16).repeat(2, axis=0).repeat(2, axis=1) * 16
+    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    (tmp_path / "study.dcm").write_bytes(image_files.dicom(stored, bits=12, StudyDescription=HOSTILE, **window))
     page = open_page()
     read(page, tmp_path / "study.dcm")
     expect(page.locator("#findings .bars tr")).to_have_count(5)

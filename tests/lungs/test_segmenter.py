@@ -121,7 +121,8 @@ def test_the_command_trains_judges_and_applies(
         scores = [float(row["dice"]) for row in csv.DictReader(file)]
     assert agreement["parts"]["all"]["films"] == len(scores)
     assert agreement["parts"]["all"]["dice"]["value"] == pytest.approx(np.mean(scores), abs=1e-3)
-    assert Image.open(judged / "worst.png").size[0] > 1000
+    with Image.open(judged / "worst.png") as worst:
+        assert worst.size[0] > 1000
     text = tmp_path / "note.txt"
     text.write_text("no film")
     applied = tmp_path / "applied"
@@ -129,7 +130,8 @@ def test_the_command_trains_judges_and_applies(
     assert done.returncode == 3, done.stderr
     assert "note.txt" in done.stderr
     (mask,) = applied.glob("*-lungs.png")
-    assert set(np.asarray(Image.open(mask)).ravel().tolist()) == {0, 1, 2}
+    with Image.open(mask) as picture:
+        assert set(np.asarray(picture).ravel().tolist()) == {0, 1, 2}
     with (applied / "lungs.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert 0.2 < float(row["right_area"]) + float(row["left_area"]) < 0.6

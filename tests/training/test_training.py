@@ -153,6 +153,12 @@ def test_a_manifest_that_says_something_else_is_refused(run_dir: Path, tmp_path:
 def test_a_damaged_model_file_is_refused(run_dir: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "manifest.json").write_bytes((run_dir / "manifest.json").read_bytes())
     (tmp_path / "model.keras").write_bytes(content)
+    with pytest.raises(UserError, match=r"model\.keras must be as it was written"):
+        Run.open(tmp_path).load_model()
+    manifest = json.loads((run_dir / "manifest.json").read_text())
+    (tmp_path / "manifest.json").write_text(
+        json.dumps(manifest | {"checksums": {}})
+    )  # as written before there were any
     with pytest.raises(UserError, match=r"model\.keras cannot be loaded"):
         Run.open(tmp_path).load_model()
 
