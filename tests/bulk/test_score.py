@@ -4,6 +4,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +16,7 @@ from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import inputs
 from tests import drawn_run, image_files
 from tests.commands.test_commands import assert_one_clear_line
+from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 
 SCORE = ("-m", "cxr_keras3.score")
@@ -32,7 +34,8 @@ def keyed(decoded: list) -> dict[str, str]:
 def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Path, tmp_path: Path, run_python) -> None:
     films, root = tmp_path / "films", tmp_path / "scores"
     bulk_scoring.draw(films, 150)
-    (films / "study.dcm").write_bytes(image_files.dicom(image_files.picture(480, 400, levels=4096), bits=12))
+    stored = phantom.draw("Normal", seed=1, index=0)[0].astype(np.uint16) * 16
+    (films / "study.dcm").write_bytes(image_files.dicom(stored, bits=12))
     with zipfile.ZipFile(tmp_path / "shard.zip", "w") as archive:
         archive.write(films / "000000", "in a zip.png")
     with tarfile.open(tmp_path / "shard.tar", "w") as archive:
