@@ -29,6 +29,9 @@ LEAST_AREA, LARGEST_AREA = 0.03, 0.75
 LEAST_APART, LEAST_HEIGHT = 0.15, 0.15
 """Least distance of the lungs' centres from side to side, and least height of the higher lung."""
 
+HIGHEST, LOWEST = 0.2, 0.7
+"""Distance of the lungs' common centre from the top; on 1,600 films it lies between 0.245 and 0.675."""
+
 LARGEST_LIKENESS = 6.0
 """How many times larger than the other a lung may be without being called the only one seen."""
 
@@ -119,6 +122,9 @@ def _implausible(anatomy: Anatomy) -> str:
         return f"what might be lungs is too small: {area:.0%} of the picture"
     if area > LARGEST_AREA:
         return f"what might be lungs is too large: {area:.0%} of the picture"
+    centre = sum(lung.down * lung.area for lung in found) / area
+    if not HIGHEST <= centre <= LOWEST:
+        return f"what might be lungs lies too {'low' if centre > LOWEST else 'high'}"
     are_apart = not (anatomy.right and anatomy.left) or anatomy.left.across - anatomy.right.across >= LEAST_APART
     if not are_apart or abs(anatomy.tilt) > NOT_A_CHEST:
         return "what might be lungs does not lie side by side"

@@ -138,6 +138,8 @@ def test_notes_say_what_a_reader_should_know(lungs: np.ndarray, grey: np.ndarray
     [
         (np.zeros((256, 256, 2), dtype=bool), "no lungs are seen"),
         (chest(right=(60, 80, 40, 50), left=(0, 0, 0, 0)), "too small"),
+        (chest(right=(150, 240, 40, 110), left=(0, 0, 0, 0)), "too low"),
+        (chest(right=(0, 60, 40, 110), left=(0, 60, 150, 220)), "too high"),
         (chest(right=(0, 256, 0, 120), left=(0, 256, 120, 250)), "too large"),
         (chest(right=(60, 120, 100, 200), left=(130, 190, 100, 200)), "side by side"),
     ],
