@@ -27,11 +27,16 @@ def restrict(image: np.ndarray, mask: np.ndarray, region: Region) -> np.ndarray:
     inside = np.asarray(Image.fromarray(mask[..., 0]).resize((width, height), Image.Resampling.NEAREST)) > 0
     if region == "lungs":
         return np.where(inside[..., np.newaxis], image, np.uint8(0))
+    rows, columns = box(inside)
+    return canonical(np.ascontiguousarray(image[rows, columns, 0]))
+
+
+def box(inside: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns around a mask, bool (H, W), with the margin."""
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    height, width = inside.shape
     margin = round(MARGIN * height)
-    box = image[
-        max(rows[0] - margin, 0) : rows[-1] + 1 + margin,
-        max(columns[0] - margin, 0) : columns[-1] + 1 + margin,
-        0,
-    ]
-    return canonical(np.ascontiguousarray(box))
+    return (
+        slice(int(max(rows[0] - margin, 0)), int(min(rows[-1] + 1 + margin, height))),
+        slice(int(max(columns[0] - margin, 0)), int(min(columns[-1] + 1 + margin, width))),
+    )

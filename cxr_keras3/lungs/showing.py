@@ -7,10 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from cxr_keras3.base.choices import Region
-from cxr_keras3.images.region import restrict
+from cxr_keras3.images.region import box, restrict
 from cxr_keras3.lungs.segmenter import BATCH, Images, Lungs, Segmenter
+from cxr_keras3.lungs.sides import joined
 from cxr_keras3.run.folder import Run
 
 Row = Mapping[str, Any]
@@ -49,6 +51,19 @@ class Showing:
             return films
         pairs = zip(films, lungs, strict=True)
         return np.stack([restrict(film, mask(own), self.region) if own.any() else film for film, own in pairs])
+
+    def on_film(self, maps: npt.NDArray[np.float32], lungs: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+        """Activation maps of what the model was shown, (h, w, classes), on the whole film: nothing outside a crop."""
+        if self.region != "crop" or not lungs.any():
+            return maps
+        side = lungs.shape[0]
+        rows, columns = box(joined(lungs))
+        size = columns.stop - columns.start, rows.stop - rows.start
+        whole = np.zeros((side, side, maps.shape[-1]), dtype=np.float32)
+        for index in range(maps.shape[-1]):
+            drawn = Image.fromarray(np.ascontiguousarray(maps[..., index])).resize(size, Image.Resampling.BILINEAR)
+            whole[rows, columns, index] = np.asarray(drawn)
+        return whole
 
 
 def outlined(rows: Iterable[Row], segmenter: Segmenter) -> Iterator[tuple[Row, npt.NDArray[np.bool_]]]:

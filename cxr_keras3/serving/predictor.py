@@ -141,7 +141,7 @@ class Predictor:
                 decoded,
                 film[..., 0],
                 probabilities[index],
-                outputs.activation_maps[index],
+                self._showing.on_film(outputs.activation_maps[index], lungs[index]),
                 lungs=lungs[index],
                 notes=anatomy.notes(measured[index], film, lungs[index]),
             )

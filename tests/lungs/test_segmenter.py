@@ -88,6 +88,19 @@ def test_a_model_is_shown_in_use_what_it_was_shown_in_training(shipped: Segmente
     np.testing.assert_array_equal(np.stack(trained_on), used[found])
 
 
+def test_maps_of_a_crop_lie_where_the_crop_was(shipped: Segmenter, drawn: tuple[np.ndarray, np.ndarray]) -> None:
+    films, _ = drawn
+    lungs = shipped.start(films[:1])()[0]
+    cells = np.zeros((7, 7, 4), dtype=np.float32)
+    cells[3, 3, 1] = 5.0  # the middle of what the model was shown
+    whole = Showing("crop", shipped).on_film(cells, lungs)
+    rows, columns = np.nonzero(joined(lungs))
+    down, across = np.unravel_index(whole[..., 1].argmax(), whole.shape[:2])
+    assert down == pytest.approx((rows.min() + rows.max()) / 2, abs=12)
+    assert across == pytest.approx((columns.min() + columns.max()) / 2, abs=12)
+    np.testing.assert_array_equal(Showing("full", shipped).on_film(cells, lungs), cells)
+
+
 def test_films_and_lungs_move_alike() -> None:
     """A film that is its own mask stays that under every change of place."""
     lungs = np.zeros((256, 256, 2), dtype=bool)
