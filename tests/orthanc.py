@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-PACKAGES = ("orthanc", "orthanc-dicomweb", "dcmtk")
+PACKAGES = ("orthanc", "orthanc-dicomweb", "dcmtk", "dicom3tools")
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 START_SECONDS = 60.0
 
@@ -40,7 +40,7 @@ def unavailable() -> str:
 
 
 def _is_installed() -> bool:
-    return bool(shutil.which("Orthanc") and shutil.which("dsrdump")) and PLUGIN.exists()
+    return all(shutil.which(program) for program in ("Orthanc", "dsrdump", "dciodvfy")) and PLUGIN.exists()
 
 
 class Orthanc:
@@ -104,11 +104,12 @@ class Orthanc:
         answer.raise_for_status()
         return answer.json()
 
-    def files(self, modality: str) -> dict[str, list[bytes]]:
-        """All files of a modality, by Study Instance UID."""
+    def files(self, modality: str, *, series_number: int | None = None) -> dict[str, list[bytes]]:
+        """All files of a modality, or of its series of that number, by Study Instance UID."""
         found: dict[str, list[bytes]] = {}
         for study_uid, series in self._series():
-            if series["MainDicomTags"]["Modality"] == modality:
+            tags = series["MainDicomTags"]
+            if tags["Modality"] == modality and series_number in (None, int(tags.get("SeriesNumber", -1))):
                 for instance in series["Instances"]:
                     answer = requests.get(f"{self.rest}/instances/{instance}/file", timeout=30)
                     found.setdefault(study_uid, []).append(answer.content)

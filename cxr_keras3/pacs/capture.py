@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from cxr_keras3.pacs.documents import STATEMENT, common, inherit
+from cxr_keras3.pacs.documents import STATEMENT, common, complete
 from cxr_keras3.pacs.films import ScoredFilm
 from cxr_keras3.pacs.identity import ascii_name, uid
 from cxr_keras3.run.folder import Run
@@ -48,6 +48,7 @@ def build_capture(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset
         series_description="cxr_keras3 heat map, research only",
         **common(run, version),
     )
+    capture.BodyPartExamined = "CHEST"  # which has no side, so no Laterality
     capture.PatientOrientation = []  # of a page with two films and writing
     if "BurnedInAnnotation" in film.source:  # what is burnt into the film is seen here too
         capture.BurnedInAnnotation = film.source.BurnedInAnnotation
@@ -56,7 +57,7 @@ def build_capture(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset
     reference.ReferencedSOPClassUID = film.source.SOPClassUID
     reference.ReferencedSOPInstanceUID = film.source.SOPInstanceUID
     capture.SourceImageSequence = [reference]
-    inherit(capture, film.source)
+    complete(capture, film.source, run)
     return capture
 
 

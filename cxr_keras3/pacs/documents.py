@@ -1,10 +1,10 @@
-"""What report and capture have in common: who made them, whose they are, and what they are not for."""
+"""What all that is stored has in common: who made it, whose it is, and what it is not for."""
 
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from cxr_keras3.pacs.identity import ascii_name
+from cxr_keras3.pacs.identity import ascii_name, uid
 from cxr_keras3.run.folder import Run
 
 MANUFACTURER = "cxr_keras3"
@@ -36,7 +36,7 @@ def bare_source(source: Dataset) -> Dataset:
     """A source's unique identifiers without its patient.
 
     highdicom checks what patient and study say, refuses what does not conform and logs a name it finds odd.
-    Hospitals' headers are what they are; `inherit` copies them as they stand.
+    Hospitals' headers are what they are; `complete` copies them as they stand.
     """
     bare = Dataset()
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
@@ -46,8 +46,8 @@ def bare_source(source: Dataset) -> Dataset:
     return bare
 
 
-def inherit(document: Dataset, source: Dataset) -> None:
-    """Gives a document the patient and the study of its source, unchanged."""
+def complete(document: Dataset, source: Dataset, run: Run) -> None:
+    """Gives a document the patient and the study of its source, unchanged, and the identity of the device."""
     for keyword in _INHERITED:
         if keyword in source:
             document[keyword] = source[keyword]
@@ -55,3 +55,4 @@ def inherit(document: Dataset, source: Dataset) -> None:
             setattr(document, keyword, "")
         elif keyword in document:
             delattr(document, keyword)
+    document.DeviceUID = uid(run, "device")

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from cxr_keras3.pacs.documents import MANUFACTURER, bare_source, common, inherit
+from cxr_keras3.pacs.documents import MANUFACTURER, bare_source, common, complete
 from cxr_keras3.pacs.films import ScoredFilm
 from cxr_keras3.pacs.identity import uid
 from cxr_keras3.run.folder import Run
@@ -63,7 +63,8 @@ def _build(film: ScoredFilm, number: int, run: Run, *, version: str) -> Dataset:
         **{name: value for name, value in common(run, version).items() if name != "content_qualification"},
     )
     segmentation.ContentQualification = "RESEARCH"
-    inherit(segmentation, source)
+    segmentation.PatientOrientation = source.get("PatientOrientation", "")
+    complete(segmentation, source, run)
     return segmentation
 
 

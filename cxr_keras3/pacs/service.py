@@ -21,9 +21,11 @@ from cxr_keras3.pacs import archive, films
 from cxr_keras3.pacs.capture import build_capture
 from cxr_keras3.pacs.connection import ArchiveClient, RefusedError, ServerAwayError
 from cxr_keras3.pacs.monitoring import Monitoring
+from cxr_keras3.pacs.parametric_map import build_maps
 from cxr_keras3.pacs.segmentation import build_segmentations
 from cxr_keras3.pacs.state import NOTHING, STORED, State, StudyRecord
 from cxr_keras3.pacs.structured_report import build_report
+from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import Predictor
 
 LONGEST_WAIT = 60.0  # seconds between two attempts to reach a server that is away
@@ -64,7 +66,7 @@ class StudyAnswer:
     Attributes:
         films: Those scored.
         refusals: Why its other images were not, one line each.
-        documents: What is to be stored: report, capture and a segmentation a film; nothing where there is no film.
+        documents: What is to be stored: see `documents`; nothing where there is no film.
     """
 
     films: list[films.ScoredFilm]
@@ -155,7 +157,7 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
 
 
 def answer(gateway: Gateway, study: archive.ListedStudy, *, patient: bool) -> StudyAnswer:
-    """Fetches and scores a study's radiographs, and writes report and capture of them.
+    """Fetches and scores a study's radiographs, and makes the documents of them.
 
     Args:
         gateway: See there.
@@ -187,9 +189,15 @@ def answer(gateway: Gateway, study: archive.ListedStudy, *, patient: bool) -> St
     if not scored:
         return StudyAnswer(scored, refusals, [])
     run = gateway.predictor.run
-    documents = [build(scored, run, version=__version__) for build in (build_report, build_capture)]
-    documents += build_segmentations(scored, run, version=__version__)
-    return StudyAnswer(scored, refusals, documents)
+    return StudyAnswer(scored, refusals, documents(scored, run))
+
+
+def documents(scored: list[films.ScoredFilm], run: Run) -> list[Dataset]:
+    """All that is stored of a study: a report and a capture, and of each film its lungs and its map."""
+    found = [build(scored, run, version=__version__) for build in (build_report, build_capture)]
+    for build_each in (build_segmentations, build_maps):
+        found += build_each(scored, run, version=__version__)
+    return found
 
 
 def rehearse(gateway: Gateway, *, stop: Event) -> Iterator[str]:

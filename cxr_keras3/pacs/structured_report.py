@@ -6,37 +6,33 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from cxr_keras3.pacs.documents import MANUFACTURER, STATEMENT, bare_source, common, inherit
+from cxr_keras3.pacs.codes import (
+    ABNORMAL,
+    CHEST,
+    CHEST_FILM,
+    EVIDENCE,
+    FLAG,
+    FLAGGED,
+    IN_SET,
+    MODEL,
+    NO_CLASS,
+    NO_UNIT,
+    NOT_FLAGGED,
+    PREDICTED,
+    SCHEME,
+    SENSITIVITY,
+    THRESHOLD,
+    class_code,
+    model_code,
+    probability_code,
+)
+from cxr_keras3.pacs.documents import MANUFACTURER, STATEMENT, bare_source, common, complete
 from cxr_keras3.pacs.films import ScoredFilm
 from cxr_keras3.pacs.identity import ascii_name, uid
 from cxr_keras3.run.folder import Run
+from cxr_keras3.serving import Prediction
 
 SERIES_NUMBER = 9901
-SCHEME = "99CXRK"
-"""Our own codes. The model's classes are those of one database, not diagnoses: a code of SNOMED CT for COVID-19
-would let other systems count the report as one."""
-
-PROBABILITY = "P:"  # and the class's name
-ABNORMAL = Code("ABNORMAL", SCHEME, "Abnormal score: probability of any class but Normal")
-THRESHOLD = Code("THRESHOLD", SCHEME, "Operating point: abnormal score from which a film is flagged")
-SENSITIVITY = Code("SENSITIVITY", SCHEME, "Operating point: share of abnormal validation films flagged")
-FLAG = Code("FLAG", SCHEME, "Flagged for a reader to look first")
-PREDICTED = Code("PREDICTED", SCHEME, "Most probable class")
-IN_SET = Code("SET90", SCHEME, "Class that cannot be ruled out at a coverage of 90 %")
-NO_CLASS = Code("NONE", SCHEME, "none of the classes")
-EVIDENCE = Code("EVIDENCE", SCHEME, "Share of the evidence for that class that lies in the lungs")
-CHEST_FILM = Code("399208008", "SCT", "Plain X-ray of chest")
-_NO_UNIT = Code("1", "UCUM", "no units")
-
-
-def class_code(name: str) -> Code:
-    """The code of one of the model's classes."""
-    return Code(name.replace(" ", ""), SCHEME, name)
-
-
-def probability_code(name: str) -> Code:
-    """The code of the calibrated probability of a class."""
-    return Code(PROBABILITY + name.replace(" ", ""), SCHEME, f"Probability of the class {name}")
 
 
 def build_report(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
@@ -48,7 +44,8 @@ def build_report(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
         version: Of cxr_keras3.
 
     Returns:
-        A Comprehensive SR, complete and not verified, with patient and study as the first film states them.
+        A Comprehensive 3D SR, as IHE AI Results asks, complete and not verified, with patient and study as the first
+        film states them.
     """
     source = films[0].source
     study = str(source.StudyInstanceUID)
@@ -65,7 +62,7 @@ def build_report(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
         imaging_measurements=[_group(film, number, run, version) for number, film in enumerate(films, 1)],
     )
     scheme = CodingSchemeIdentificationItem(SCHEME, name="cxr_keras3", responsible_organization=MANUFACTURER)
-    report = sr.ComprehensiveSR(
+    report = sr.Comprehensive3DSR(
         evidence=[bare_source(film.source) for film in films],
         content=content[0],
         series_instance_uid=uid(run, study, "report series"),
@@ -77,24 +74,14 @@ def build_report(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
         series_description="cxr_keras3 report, research only",
         **common(run, version),
     )
-    inherit(report, source)
+    complete(report, source, run)
     return report
 
 
 def _group(film: ScoredFilm, number: int, run: Run, version: str) -> sr.MeasurementsAndQualitativeEvaluations:
     prediction, source = film.prediction, film.source
-    measured = {probability_code(name): value for name, value in prediction.probabilities.items()}
-    measured[ABNORMAL] = float(prediction.abnormal_score or 0.0)
-    if prediction.evidence_in_lungs is not None:
-        measured[EVIDENCE] = prediction.evidence_in_lungs
-    stated = [(PREDICTED, class_code(prediction.predicted))]
-    if run.calibration:
-        measured[THRESHOLD] = run.calibration.abnormal_threshold
-        measured[SENSITIVITY] = run.calibration.sensitivity
-        stated.append((FLAG, codes.SCT.Yes if prediction.flag else codes.SCT.No))
-        in_set = [class_code(name) for name in prediction.prediction_set or ()]
-        stated += [(IN_SET, code) for code in in_set or [NO_CLASS]]
     tracking = sr.TrackingIdentifier(uid=uid(run, str(source.SOPInstanceUID), "film"), identifier=f"film {number}")
+    findings = {True: FLAGGED, False: NOT_FLAGGED}
     group = sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=tracking,
         algorithm_id=sr.AlgorithmIdentification(
@@ -103,11 +90,43 @@ def _group(film: ScoredFilm, number: int, run: Run, version: str) -> sr.Measurem
             parameters=[f"model fingerprint {run.fingerprint}"],
             manufacturer=MANUFACTURER,
         ),
-        measurements=[sr.Measurement(name=name, value=value, unit=_NO_UNIT) for name, value in measured.items()],
-        qualitative_evaluations=[sr.QualitativeEvaluation(name, value) for name, value in stated],
+        finding_type=None if prediction.flag is None else findings[prediction.flag],
+        finding_sites=[sr.FindingSite(CHEST)],
+        measurements=[
+            sr.Measurement(name=name, value=value, unit=NO_UNIT) for name, value in _measured(prediction, run).items()
+        ],
+        qualitative_evaluations=[sr.QualitativeEvaluation(name, value) for name, value in _stated(prediction, run)],
         source_images=[sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
     for text in (STATEMENT, *prediction.warnings):
-        comment = sr.TextContentItem(codes.DCM.Comment, text, relationship_type=sr.RelationshipTypeValues.CONTAINS)
-        group[0].ContentSequence.append(comment)
+        group[0].ContentSequence.append(_text(codes.DCM.Comment, text))
     return group
+
+
+def _measured(prediction: Prediction, run: Run) -> dict[Code, float]:
+    """All figures of a film, under their codes."""
+    measured = {probability_code(name): value for name, value in prediction.probabilities.items()}
+    measured[ABNORMAL] = float(prediction.abnormal_score or 0.0)
+    if prediction.evidence_in_lungs is not None:
+        measured[EVIDENCE] = prediction.evidence_in_lungs
+    if run.calibration:
+        measured[THRESHOLD] = run.calibration.abnormal_threshold
+        measured[SENSITIVITY] = run.calibration.sensitivity
+    return measured
+
+
+def _stated(prediction: Prediction, run: Run) -> list[tuple[Code, Code]]:
+    """All that is said of a film in codes: what, and its value."""
+    stated = [
+        (MODEL, model_code(ascii_name(run), run.fingerprint)),
+        (PREDICTED, class_code(prediction.predicted)),
+    ]
+    if prediction.flag is not None:
+        stated.append((FLAG, codes.SCT.Yes if prediction.flag else codes.SCT.No))
+        in_set = [class_code(name) for name in prediction.prediction_set or ()]
+        stated += [(IN_SET, code) for code in in_set or [NO_CLASS]]
+    return stated
+
+
+def _text(name: Code, text: str) -> sr.TextContentItem:
+    return sr.TextContentItem(name, text, relationship_type=sr.RelationshipTypeValues.CONTAINS)

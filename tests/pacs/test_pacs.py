@@ -26,6 +26,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.pacs import (
     archive,
     capture,
+    codes,
     connection,
     films,
     identity,
@@ -293,13 +294,13 @@ def test_the_report_holds_every_figure_and_the_patient_as_stated(
     found = scored(predictor, kind)
     with pydicom.config.disable_value_validation():
         document = reread(structured_report.build_report(found, run, version=__version__))
-    read = hd.sr.ComprehensiveSR.from_dataset(document)
+    read = hd.sr.Comprehensive3DSR.from_dataset(document)
     groups = read.content.get_image_measurement_groups()
     for film, group in zip(found, groups, strict=True):
         prediction = film.prediction
         measured = {item.name.value: item.value for item in group.get_measurements()}
         for name, probability in prediction.probabilities.items():
-            assert measured[structured_report.PROBABILITY + name.replace(" ", "")] == probability
+            assert measured[codes.probability_code(name).value] == probability
         assert measured["ABNORMAL"] == prediction.abnormal_score
         assert (measured["THRESHOLD"], measured["SENSITIVITY"]) == (0.5, 0.95)
         assert group.source_images[0].referenced_sop_instance_uid == film.source.SOPInstanceUID

@@ -16,7 +16,7 @@ import pydicom
 import pytest
 
 from cxr_keras3 import serving
-from cxr_keras3.pacs import archive, connection, monitoring, service, state
+from cxr_keras3.pacs import archive, capture, connection, monitoring, parametric_map, service, state
 from cxr_keras3.run.folder import Run
 from tests import gateway, orthanc, radiographs, tls_proxy
 
@@ -65,14 +65,14 @@ def test_each_chest_study_gets_exactly_one_report_one_capture_and_its_lungs(torm
     for study in STUDIES:
         expected = 1 if study.films else 0
         stored = tuple(found[study.uid][modality] for modality in ("SR", "OT", "SEG"))
-        assert stored == (expected, expected, study.films), study.kind
+        assert stored == (expected, expected + study.films, study.films), study.kind  # a map is of modality OT, too
     assert tormented.code == 0
 
 
 def test_originals_are_untouched(tormented: SimpleNamespace) -> None:
     now = tormented.server.digests()
     assert {name: now[name] for name in tormented.originals} == tormented.originals
-    assert len(now) == len(tormented.originals) + sum(2 + study.films for study in WITH_FILMS)
+    assert len(now) == len(tormented.originals) + sum(2 + 2 * study.films for study in WITH_FILMS)
 
 
 def test_no_log_and_no_state_file_holds_an_identifier(tormented: SimpleNamespace) -> None:
@@ -97,7 +97,7 @@ def test_the_report_says_what_predict_says(tormented: SimpleNamespace, gated_run
         command = ["dsrdump", "+Pl", "+Pu", str(tmp_path / "report.dcm")]
         dump = subprocess.run(command, capture_output=True, check=True, encoding="latin-1")
         assert (dump.stderr == "") == (study.kind != "odd header")  # of which it warns
-        report = hd.sr.ComprehensiveSR.from_dataset(pydicom.dcmread(io.BytesIO(file)))
+        report = hd.sr.Comprehensive3DSR.from_dataset(pydicom.dcmread(io.BytesIO(file)))
         groups = report.content.get_image_measurement_groups()
         assert len(groups) == len(said) == study.films
         for group, text in zip(groups, dump.stdout.split("Measurement Group")[1:], strict=True):
@@ -119,17 +119,17 @@ def test_the_report_says_what_predict_says(tormented: SimpleNamespace, gated_run
 
 
 def test_the_capture_is_an_image_of_the_same_study(tormented: SimpleNamespace, tmp_path: Path) -> None:
-    captures = tormented.server.files("OT")
+    captures = tormented.server.files("OT", series_number=capture.SERIES_NUMBER)
     for study in WITH_FILMS:
         (file,) = captures[study.uid]
-        capture, source = (pydicom.dcmread(io.BytesIO(data)) for data in (file, study.files[0]))
-        assert capture.pixel_array.std() > 10
-        np.testing.assert_array_equal(hd.imread(io.BytesIO(file)).pixel_array, capture.pixel_array)
-        assert capture.pixel_array.shape == (capture.Rows, capture.Columns, 3)
+        picture, source = (pydicom.dcmread(io.BytesIO(data)) for data in (file, study.files[0]))
+        assert picture.pixel_array.std() > 10
+        np.testing.assert_array_equal(hd.imread(io.BytesIO(file)).pixel_array, picture.pixel_array)
+        assert picture.pixel_array.shape == (picture.Rows, picture.Columns, 3)
         with pydicom.config.disable_value_validation():
             for keyword in ("PatientName", "PatientID", "StudyInstanceUID", "AccessionNumber", "StudyDate"):
-                assert capture[keyword].value == source[keyword].value
-        named = capture.SourceImageSequence[0].ReferencedSOPInstanceUID
+                assert picture[keyword].value == source[keyword].value
+        named = picture.SourceImageSequence[0].ReferencedSOPInstanceUID
         assert named in {pydicom.dcmread(io.BytesIO(data)).SOPInstanceUID for data in study.files}
         (tmp_path / "capture.dcm").write_bytes(file)
         subprocess.run(["dcm2pnm", str(tmp_path / "capture.dcm"), str(tmp_path / "capture.pnm")], check=True)
@@ -152,6 +152,38 @@ def test_the_lungs_lie_on_the_film(tormented: SimpleNamespace, gated_run: Path) 
             shares = prediction.lungs.mean(axis=(0, 1))
             stored = found.pixel_array.reshape(-1, found.Rows, found.Columns).mean(axis=(1, 2))
             np.testing.assert_allclose(stored, shares[shares > 0], atol=0.01)
+
+
+def test_the_map_holds_what_the_model_says_of_each_place(tormented: SimpleNamespace, gated_run: Path) -> None:
+    predictor = serving.load(gated_run)
+    maps = tormented.server.files("OT", series_number=parametric_map.SERIES_NUMBER)
+    for study in WITH_FILMS:
+        sources = {pydicom.dcmread(io.BytesIO(data)).SOPInstanceUID: data for data in study.files}
+        for file in maps[study.uid]:
+            found = hd.pm.ParametricMap.from_dataset(pydicom.dcmread(io.BytesIO(file)))
+            source = found.SourceImageSequence[0].ReferencedSOPInstanceUID
+            (prediction,) = predictor.predict([sources[source]], batch_size=1)
+            expected = np.stack(list(prediction.activation_maps.values()))
+            np.testing.assert_array_equal(found.pixel_array.reshape(expected.shape), expected)
+            measures = found.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+            film = pydicom.dcmread(io.BytesIO(sources[source]))
+            assert measures.PixelSpacing[0] * found.Rows == pytest.approx(film.Rows)  # which states no spacing: 1 mm
+            assert measures.PixelSpacing[1] * found.Columns == pytest.approx(film.Columns)
+
+
+def test_an_independent_validator_finds_no_error(tormented: SimpleNamespace, tmp_path: Path) -> None:
+    """All but the studies whose own header is wrong: what it says of patient and study is handed on as it stands."""
+    sound = {study.uid for study in WITH_FILMS if study.kind != "odd header"}
+    path, seen = tmp_path / "document.dcm", set()
+    for modality in ("SR", "OT", "SEG"):
+        for uid, documents in tormented.server.files(modality).items():
+            for file in documents if uid in sound else ():
+                path.write_bytes(file)
+                done = subprocess.run(["dciodvfy", path], capture_output=True, encoding="latin-1", check=False)
+                kind, *lines = (done.stdout + done.stderr).splitlines()
+                assert {line.split(" <")[0] for line in lines} <= {"Warning - Unrecognized defined term"}, lines
+                seen.add(kind)
+    assert seen == {"Comprehensive3DSR", "SCImage", "ParametricMap", "Segmentation"}
 
 
 def test_a_lost_state_file_stores_nothing_twice(tormented: SimpleNamespace, gated_run: Path, tmp_path: Path) -> None:
@@ -180,7 +212,7 @@ def test_an_answer_that_was_half_stored_is_completed(server: orthanc.Orthanc, ga
         assert known.counts()["stored"] == 1
     after = server.digests()
     assert {name: after[name] for name in before} == before
-    assert server.counts()[study.uid] == {"DX": 2, "SR": 1, "OT": 1, "SEG": 2}
+    assert server.counts()[study.uid] == {"DX": 2, "SR": 1, "OT": 3, "SEG": 2}
     assert figures.registry.get_sample_value("cxr_pacs_films_total", {"outcome": "scored"}) == 2
 
 
@@ -193,7 +225,8 @@ def test_a_dry_run_says_what_it_would_store_and_stores_nothing(
     arguments = ("--dicomweb", server.dicomweb, "--model", gated_run, "--days", "1", "--state", state)
     done = run_python("-m", "cxr_keras3.pacs", *arguments, "--dry-run")
     assert done.returncode == 0
-    assert done.stdout.count("would store SR") == done.stdout.count("would store OT") == 2
+    assert done.stdout.count("would store SR") == 2
+    assert done.stdout.count("would store OT") == 2 + 3  # a capture a study, and a map a film
     films = [json.loads(line.split("film: ")[1]) for line in done.stdout.splitlines() if "film: " in line]
     assert len(films) == 3
     assert "another body part" in done.stdout
@@ -219,7 +252,7 @@ def test_images_that_come_later_are_looked_at_where_there_was_no_film(
         )
     assert explained.stdout.startswith("stored, in logs ")
     assert "not a frontal one" in explained.stdout
-    assert server.counts()[uid] == {"DX": 2, "SR": 1, "OT": 1, "SEG": 1}
+    assert server.counts()[uid] == {"DX": 2, "SR": 1, "OT": 2, "SEG": 1}
 
 
 @pytest.fixture(scope="module")
