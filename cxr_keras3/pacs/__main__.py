@@ -68,6 +68,11 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="HOST:PORT",
         help="where /metrics is served (default: %(default)s)",
     )
+    add(
+        "--fhir",
+        metavar="DIR|URL",
+        help="also give each report as FHIR R4 resources, into a folder or to a server; its token is in CXR_FHIR_TOKEN",
+    )
     add("--dry-run", action="store_true", help="say what would be stored now, store and remember nothing, and end")
     add("--explain", metavar="STUDY_UID", help="say what became of a study by the state file, and end")
     return parser.parse_args(arguments)

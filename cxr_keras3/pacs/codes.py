@@ -9,6 +9,9 @@ SCHEME = "99CXRK"
 """Our own codes. The model's classes are those of one database, not diagnoses: a code of SNOMED CT for COVID-19
 would let other systems count the report as one."""
 
+SCHEME_UID = "2.25.285943765383163383203872027058272999499"
+"""Names the scheme where a designator of our own choice cannot."""
+
 NO_UNIT = codes.UCUM.NoUnits
 CHEST_FILM = Code("399208008", "SCT", "Plain X-ray of chest")
 CHEST = Code("51185008", "SCT", "Thoracic structure")

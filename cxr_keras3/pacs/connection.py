@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -116,37 +116,63 @@ def connect(
     Raises:
         UserError: Where these do not go together, or a secret would travel unencrypted.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"--dicomweb must be an http or https address, received {parts.scheme}://{parts.hostname}")
-    if parts.username or parts.password:
-        raise UserError(f"--dicomweb must hold no password, received one; use --user and {PASSWORD} or {TOKEN}")
-    for path in (ca_bundle, client_cert, client_key):
+    for path in (client_cert, client_key):
         if path and not path.is_file():
             raise UserError(f"a certificate or key must be an existing file, received {path}")
-    session = _Session()
-    session.trust_env = False
-    if ca_bundle:
-        session.verify = str(ca_bundle)
+    opened = session("--dicomweb", url, auth=lambda: _authentication(user), ca_bundle=ca_bundle)
     if client_cert:
-        session.cert = (str(client_cert), str(client_key)) if client_key else str(client_cert)
-    session.auth = _authentication(user)
-    if session.auth and parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise UserError(f"a password or token travels over https only, received http://{parts.hostname}; use https")
-    client = ArchiveClient(url.rstrip("/"), session=session, timeout=TIMEOUT)
+        opened.cert = (str(client_cert), str(client_key)) if client_key else str(client_cert)
+    client = ArchiveClient(url.rstrip("/"), session=opened, timeout=TIMEOUT)
     client.set_http_retry_params(retry=False)  # the service has a back-off of its own
     return client
 
 
+def session(
+    option: str, url: str, *, auth: Callable[[], requests.auth.AuthBase | None], ca_bundle: Path | None
+) -> requests.Session:
+    """Makes a session for one server, to which patients' data and secrets may go.
+
+    Args:
+        option: Where the address comes from, for messages.
+        url: The server's address.
+        auth: Reads how to authenticate, once the address is known to be one.
+        ca_bundle: PEM file of the authorities that may vouch for the server; the usual ones when None.
+
+    Raises:
+        UserError: Where these do not go together, or a secret would travel unencrypted.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"{option} must be an http or https address, received {parts.scheme}://{parts.hostname}")
+    if parts.username or parts.password:
+        raise UserError(f"{option} must hold no password, received one; secrets come from the environment, see --help")
+    if ca_bundle and not ca_bundle.is_file():
+        raise UserError(f"a certificate or key must be an existing file, received {ca_bundle}")
+    opened = _Session()
+    opened.trust_env = False
+    if ca_bundle:
+        opened.verify = str(ca_bundle)
+    opened.auth = auth()
+    if opened.auth and parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise UserError(f"a password or token travels over https only, received http://{parts.hostname}; use https")
+    return opened
+
+
+def token_authentication(variable: str) -> requests.auth.AuthBase | None:
+    """A bearer token from a variable of the environment; None where it is not set."""
+    token = os.environ.get(variable)
+    return _Bearer(token) if token else None
+
+
 def _authentication(user: str | None) -> requests.auth.AuthBase | None:
-    password, token = os.environ.get(PASSWORD), os.environ.get(TOKEN)
+    password, token = os.environ.get(PASSWORD), token_authentication(TOKEN)
     if user is not None:
         if password is None:
             raise UserError(f"--user needs the password in the environment variable {PASSWORD}, which is not set")
         if token is not None:
             raise UserError(f"there must be one way to authenticate, received --user and {TOKEN}; leave out one")
         return requests.auth.HTTPBasicAuth(user.encode(), password.encode())
-    return _Bearer(token) if token else None
+    return token
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from cxr_keras3 import serving
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images.isolated import Decoders
-from cxr_keras3.pacs import archive, connection, monitoring, service, state
+from cxr_keras3.pacs import archive, connection, fhir, monitoring, service, state
 from cxr_keras3.run.folder import Run
 
 GRACE = 3.0
@@ -33,6 +33,8 @@ def serve(options: argparse.Namespace) -> int:
         client_cert=options.client_cert,
         client_key=options.client_key,
     )
+    sends = options.fhir and not options.dry_run
+    receiver = fhir.receiver(options.fhir, ca_bundle=options.ca_bundle) if sends else None
     try:
         next(archive.studies(client, days=0), None)
     except connection.RefusedError as error:
@@ -53,7 +55,9 @@ def serve(options: argparse.Namespace) -> int:
             signal.signal(number, lambda *_: stop.set())
         with state.opened(options.state if not options.dry_run else None, model=run.fingerprint) as known:
             told = monitoring.Monitoring()
-            gateway = service.Gateway(client, predictor, known, told, days=options.days, settle_seconds=options.settle)
+            gateway = service.Gateway(
+                client, predictor, known, told, days=options.days, settle_seconds=options.settle, fhir=receiver
+            )
             if options.dry_run:
                 _rehearse(gateway, stop)
                 return 0

@@ -20,6 +20,7 @@ from cxr_keras3.base.version import __version__
 from cxr_keras3.pacs import archive, films
 from cxr_keras3.pacs.capture import build_capture
 from cxr_keras3.pacs.connection import ArchiveClient, RefusedError, ServerAwayError
+from cxr_keras3.pacs.fhir import Receiver
 from cxr_keras3.pacs.monitoring import Monitoring
 from cxr_keras3.pacs.parametric_map import build_maps
 from cxr_keras3.pacs.segmentation import build_segmentations
@@ -49,6 +50,7 @@ class Gateway:
         monitoring: What is told of it.
         days: How far back the studies' dates may lie.
         settle_seconds: How long a study must not have grown.
+        fhir: Takes each report as FHIR resources, once it is stored; None where nothing does.
     """
 
     client: ArchiveClient
@@ -57,6 +59,7 @@ class Gateway:
     monitoring: Monitoring
     days: int
     settle_seconds: float
+    fhir: Receiver | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +132,8 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
         with _guarded():
             found = answer(gateway, study, patient=record.attempts < PATIENCE)
             archive.store(gateway.client, found.documents)
+            if gateway.fhir and found.documents:
+                gateway.fhir(found.documents[0])
     except (ServerAwayError, RefusedError, StudyError) as error:
         if isinstance(error, ServerAwayError) and not error.has_answered:
             gateway.state.write(record)  # it is not the study's fault
@@ -193,7 +198,7 @@ def answer(gateway: Gateway, study: archive.ListedStudy, *, patient: bool) -> St
 
 
 def documents(scored: list[films.ScoredFilm], run: Run) -> list[Dataset]:
-    """All that is stored of a study: a report and a capture, and of each film its lungs and its map."""
+    """All that is stored of a study: first a report, then a capture, and of each film its lungs and its map."""
     found = [build(scored, run, version=__version__) for build in (build_report, build_capture)]
     for build_each in (build_segmentations, build_maps):
         found += build_each(scored, run, version=__version__)

@@ -20,6 +20,7 @@ from cxr_keras3.pacs.codes import (
     NOT_FLAGGED,
     PREDICTED,
     SCHEME,
+    SCHEME_UID,
     SENSITIVITY,
     THRESHOLD,
     class_code,
@@ -62,6 +63,7 @@ def build_report(films: list[ScoredFilm], run: Run, *, version: str) -> Dataset:
         imaging_measurements=[_group(film, number, run, version) for number, film in enumerate(films, 1)],
     )
     scheme = CodingSchemeIdentificationItem(SCHEME, name="cxr_keras3", responsible_organization=MANUFACTURER)
+    scheme.CodingSchemeUID = SCHEME_UID  # highdicom writes that of registered schemes alone
     report = sr.Comprehensive3DSR(
         evidence=[bare_source(film.source) for film in films],
         content=content[0],
