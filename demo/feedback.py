@@ -4,7 +4,8 @@
 
 writes `labels/labels.csv`, with the columns path and label that `python -m cxr_keras3.evaluate --labels` reads: a row
 for each film that a reader allowed to be kept, and for each file below ARCHIVE whose hash a reader answered to. It
-writes `labels/answers.csv` too, with every answer.
+writes `labels/answers.csv` too, with every answer. With `--deidentify` the folder holds copies of the films, without
+their patients, and may leave the hospital as far as its rules for pictures allow.
 """
 
 import argparse
@@ -13,9 +14,10 @@ import csv
 import datetime as dt
 import hashlib
 import re
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from cxr_keras3 import images
 from cxr_keras3.base import files, progress
 from cxr_keras3.base.errors import UserError, run_command
 from cxr_keras3.base.tables import harmless
+from cxr_keras3.images.deidentification import deidentified
 
 DATABASE, FILMS = "feedback.sqlite3", "films"
 LABELS_CSV, ANSWERS_CSV = "labels.csv", "answers.csv"
@@ -165,21 +168,27 @@ def labels(answers: Sequence[ReaderAnswer], paths: dict[str, str]) -> list[dict[
     ]
 
 
-def export(store: Store, output: Path, *, archive: Path | None = None) -> int:
+def export(store: Store, output: Path, *, archive: Path | None = None, deidentify: bool = False) -> int:
     """Writes `labels.csv` and `answers.csv`, and copies the kept films beside them.
 
     Args:
         store: The answers.
         output: A folder; made where missing.
         archive: A folder of films, whose hashes are compared with those of the answers.
+        deidentify: Copy the archive's films too, without their patients, in place of naming them where they are, and
+            leave out what readers wrote in words.
 
     Returns:
         The number of rows in `labels.csv`.
     """
     answers = store.answers()
+    if deidentify:
+        answers = [replace(answer, comment="") for answer in answers]
     wanted = {answer.sha256 for answer in answers}
     paths = _found(archive, wanted) if archive else {}
     (output / FILMS).mkdir(parents=True, exist_ok=True)
+    if deidentify:
+        paths = _copied(paths, output)
     for digest in sorted(wanted - paths.keys()):
         if store.film(digest).exists():
             files.write_bytes(output / FILMS / f"{digest}.png", store.film(digest).read_bytes())
@@ -203,6 +212,20 @@ def _found(archive: Path, wanted: set[str]) -> dict[str, str]:
     return found
 
 
+def _copied(paths: dict[str, str], output: Path) -> dict[str, str]:
+    """Copies films without their patients, under a key that nobody keeps; one that cannot be is said and left out."""
+    key, copied = secrets.token_bytes(32), {}
+    for digest, path in paths.items():
+        try:
+            copy, suffix = deidentified(Path(path).read_bytes(), key=key)
+        except images.ImageError as error:
+            progress.say(f"left out: film {digest[:12]}: {error}")
+            continue
+        copied[digest] = f"{FILMS}/{digest}{suffix}"
+        files.write_bytes(output / copied[digest], copy)
+    return copied
+
+
 def _write(path: Path, header: list[str], rows: Sequence[Sequence[object]]) -> None:
     with files.replacing(path) as written, written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -218,13 +241,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path, help="the demo's --feedback, RUN/feedback when that was left out")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the tables go")
     parser.add_argument("--films", type=Path, metavar="DIR", help="folder of films to find by their hashes")
+    parser.add_argument(
+        "--deidentify",
+        action="store_true",
+        help="copy the films of --films too, without their patients (PS3.15, basic profile), and leave out comments",
+    )
     options = parser.parse_args(arguments)
+    if options.deidentify and not options.films:
+        raise UserError("--deidentify needs the films to copy, received none; name them with --films")
     for folder in filter(None, (options.folder, options.films)):
         if not folder.is_dir():
             raise UserError(f"an existing folder is needed, received {folder}; name another")
     if not (options.folder / DATABASE).is_file():
         raise UserError(f"the folder must hold {DATABASE}, {options.folder} does not; name the demo's --feedback")
-    count = export(Store(options.folder, ()), options.output, archive=options.films)
+    count = export(Store(options.folder, ()), options.output, archive=options.films, deidentify=options.deidentify)
     progress.say(f"{count} films with labels: {options.output / LABELS_CSV}")
     return 0
 

@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.typing import stringify_annotation
 
 from cxr_keras3.model.backbone_table import BACKBONES
+from cxr_keras3.pacs import conformance
 from cxr_keras3.training.presets import PRESETS
 from docs import commands, rooms
 
@@ -160,6 +161,16 @@ class Rooms(Directive):
         return [_table(("room", "what is in it"), rows)]
 
 
+class Conformance(Directive):
+    """A table of the DICOM conformance statement, named as an argument."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Builds the table."""
+        return [_table(*conformance.TABLES[self.arguments[0]]())]
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> nodes.table:
     group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in head), cols=len(head))
     group += nodes.thead("", _row(head, literal=False))
@@ -204,7 +215,7 @@ def _pages_with_remote_assets(site: Path) -> Iterator[Path]:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers all of it with Sphinx."""
-    for directive in (Commands, Fields, Presets, Backbones, Rooms):
+    for directive in (Commands, Fields, Presets, Backbones, Rooms, Conformance):
         app.add_directive(directive.__name__.lower(), directive)
     app.connect("autodoc-process-docstring", set_flags_as_code)
     app.connect("build-finished", refuse_remote_assets)

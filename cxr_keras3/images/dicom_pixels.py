@@ -33,6 +33,9 @@ _JPEG_FRAME_MARKERS = {  # the start-of-frame markers that a syntax may use (ITU
     uid.JPEGLSLossless: b"\xf7",
     uid.JPEGLSNearLossless: b"\xf7",
 }
+SYNTAXES = (*_UNCOMPRESSED, *_JPEG_2000, *_JPEG_FRAME_MARKERS, uid.RLELossless)
+"""The transfer syntaxes that are read."""
+
 # A segment's marker and first byte: tables, comments and applications' data, without the extensions of
 # JPEG XT (APP11) and, of JPEG-LS's parameters, those that change the size.
 _JPEG_HARMLESS = re.compile(rb"[\xc4\xdb\xdd\xfe\xe0-\xea\xec-\xef]|\xf8\x01")
@@ -51,7 +54,7 @@ def transfer_syntax(data: bytes) -> uid.UID:
     stream.seek(132)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, *_: tag.group != 2)
     syntax = uid.UID(str(meta.get("TransferSyntaxUID", "")))
-    if syntax in (*_UNCOMPRESSED, *_JPEG_2000, *_JPEG_FRAME_MARKERS, uid.RLELossless):
+    if syntax in SYNTAXES:
         return syntax
     if not syntax:
         raise ImageError("the DICOM file does not say its transfer syntax: export it again")

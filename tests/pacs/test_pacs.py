@@ -27,6 +27,7 @@ from cxr_keras3.pacs import (
     archive,
     capture,
     codes,
+    conformance,
     connection,
     films,
     identity,
@@ -463,3 +464,27 @@ def test_mistakes_end_in_one_line(arguments: tuple[str, ...], words: str, run_di
         ours.handlers[:], ours.propagate = before, True
         ours.setLevel(level)
     assert "\n" not in str(caught.value)
+
+
+# Conformance statement
+
+
+def test_what_is_stored_is_what_the_conformance_statement_says(predictor: serving.Predictor, run: Run) -> None:
+    found = scored(predictor, "two films")
+    documents = service.documents(found, run)
+    counts = {"of a study": 1, "of a film": len(found)}
+    stated = [(kind, number) for kind, number, each in conformance.STORED for _ in range(counts[each])]
+    assert sorted((each.SOPClassUID, each.SeriesNumber) for each in documents) == sorted(stated)
+    assert {each.file_meta.TransferSyntaxUID for each in documents} == {conformance.STORED_SYNTAX}
+    assert {each.DeviceUID for each in documents} == {identity.uid(run, "device")}
+    assert not [element for each in documents for element in each.iterall() if element.tag.is_private]
+    _, rows = conformance.TABLES["codes"]()
+    stated_codes = {value for value, *_ in rows}
+    sequences = [each for document in documents for each in document.iterall() if each.VR == "SQ"]
+    items = [item for sequence in sequences for item in sequence.value if "CodeValue" in item]
+    named = {item.CodeValue for item in items if item.CodingSchemeDesignator == codes.SCHEME}
+    assert named
+    own = {codes.model_code("", run.fingerprint).value}
+    for name in run.class_names:
+        own |= {make(name).value for make in (codes.class_code, codes.probability_code, codes.contribution_code)}
+    assert named <= stated_codes | own
