@@ -31,12 +31,18 @@ def restrict(image: np.ndarray, mask: np.ndarray, region: Region) -> np.ndarray:
     return canonical(np.ascontiguousarray(image[rows, columns, 0]))
 
 
+def extent(inside: np.ndarray) -> tuple[int, int, int, int]:
+    """The first row and the one after the last, then the same of columns, of what is true in a mask, bool (H, W)."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
 def box(inside: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns around a mask, bool (H, W), with the margin."""
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    top, bottom, left, right = extent(inside)
     height, width = inside.shape
     margin = round(MARGIN * height)
     return (
-        slice(int(max(rows[0] - margin, 0)), int(min(rows[-1] + 1 + margin, height))),
-        slice(int(max(columns[0] - margin, 0)), int(min(columns[-1] + 1 + margin, width))),
+        slice(max(top - margin, 0), min(bottom + margin, height)),
+        slice(max(left - margin, 0), min(right + margin, width)),
     )

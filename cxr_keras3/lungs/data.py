@@ -67,7 +67,7 @@ def of_split(builder: Builder, split: str) -> Outlined:
         )
     return Outlined(
         images=np.stack([row["image"] for row in rows]),
-        lungs=np.stack([divided(row["mask"][..., 0] > 127) for row in rows]),
+        lungs=np.stack([_divided(row["mask"][..., 0], name=row["image_id"].decode()) for row in rows]),
         names=_texts(row["image_id"].decode() for row in rows),
         sources=_texts(row["source"].decode() for row in rows),
         classes=_texts(LABELS[row["label"]] for row in rows),
@@ -87,20 +87,41 @@ def of_folder(folder: Path) -> Outlined:
         raise UserError(
             f"a folder of films with masks must hold images/NAME.png and masks/NAME.png, {folder} holds none"
         )
-    films = [images.canonical(images.decode(image).pixels) for image, _ in pairs]
-    masks = [
-        np.asarray(Image.open(mask).convert("L").resize((SIZE, SIZE), Image.Resampling.NEAREST)) for _, mask in pairs
-    ]
+    films = [_film(image) for image, _ in pairs]
+    lungs = [_drawn_lungs(mask) for _, mask in pairs]
     names = _texts(image.stem for image, _ in pairs)
     empty = np.full(len(pairs), "")
     return Outlined(
         np.stack(films),
-        np.stack([divided(mask > 127) for mask in masks]),
+        np.stack(lungs),
         names,
         np.full(len(pairs), "folder"),
         empty,
         names,
     )
+
+
+def _film(path: Path) -> npt.NDArray[np.uint8]:
+    try:
+        return images.canonical(images.decode(path).pixels)
+    except images.ImageError as error:
+        raise UserError(f"{path} must be a film: {error}; mend it, or leave it and its mask out") from error
+
+
+def _drawn_lungs(path: Path) -> npt.NDArray[np.bool_]:
+    """The lungs that a mask's file shows, bool (256, 256, 2)."""
+    try:
+        drawn = Image.fromarray(images.decode(path).pixels).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+    except images.ImageError as error:
+        raise UserError(f"{path} must be a mask: {error}; mend it, or leave it and its film out") from error
+    return _divided(np.asarray(drawn), name=str(path))
+
+
+def _divided(mask: npt.NDArray[np.uint8], *, name: str) -> npt.NDArray[np.bool_]:
+    try:
+        return divided(mask > 127)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
 
 
 def of_teacher(builder: Builder, split: str, *, teacher: Segmenter, largest: int) -> Outlined:
@@ -114,6 +135,9 @@ def of_teacher(builder: Builder, split: str, *, teacher: Segmenter, largest: int
         split: Its split.
         teacher: The segmenter.
         largest: How many at most, evenly spaced.
+
+    Raises:
+        UserError: Where there are no such films, or the teacher is sure of none.
     """
     normal = LABELS.index("Normal")
     rows = [
@@ -128,12 +152,17 @@ def of_teacher(builder: Builder, split: str, *, teacher: Segmenter, largest: int
     mirrored = teacher.outline(films[:, :, ::-1], task="outlining them mirrored")[:, :, ::-1, ::-1]
     sure = [
         index
-        for index, (one, other) in enumerate(zip(found, mirrored, strict=True))
+        for index, (film, one, other) in enumerate(zip(films, found, mirrored, strict=True))
         if dice(one, other) >= _SURE
         and (measured := anatomy.measure(one)).right
         and measured.left
-        and not anatomy.refusal(measured)
+        and not anatomy.refusal(measured, film)
     ]
+    if not sure:
+        raise UserError(
+            f"--teacher must outline films as it does their mirror images, {teacher.folder} does so on none of "
+            f"{len(films)}; name a better one, or leave it out"
+        )
     chosen = np.array(sure)[np.linspace(0, len(sure) - 1, min(largest, len(sure))).astype(int)]
     return Outlined(
         images=films[chosen],

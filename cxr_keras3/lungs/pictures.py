@@ -62,7 +62,8 @@ def _drawn(picture: npt.NDArray[np.uint8], masks: list[tuple[Mask, tuple[int, in
         for line in contours(mask):
             points = [tuple(point) for point in (line * cover.size).tolist()]
             pen.line(points, fill=(*colour, 255), width=thick, joint="curve")
-    shown.paste(cover.resize(shown.size, Image.Resampling.BOX), mask=cover.resize(shown.size, Image.Resampling.BOX))
+    smooth = cover.resize(shown.size, Image.Resampling.BOX)
+    shown.paste(smooth, mask=smooth)
     return np.asarray(shown)
 
 

@@ -20,13 +20,13 @@ class Schedule:
 
     Attributes:
         epochs: Passes over the films.
-        peak_rate: Highest learning rate, reached after one tenth of the steps, then a cosine to zero.
         seed: Decides weights, order and changes.
+        peak_rate: Highest learning rate, reached after one tenth of the steps, then a cosine to zero.
     """
 
-    epochs: int = 60
+    epochs: int
+    seed: int
     peak_rate: float = 3e-3
-    seed: int = 0
 
 
 def train(

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from cxr_keras3.images import IMAGE_SIZE
+from cxr_keras3.images.region import extent
 from cxr_keras3.lungs.segmenter import Segmenter
 from cxr_keras3.lungs.sides import SIZE, joined
 
@@ -80,19 +81,13 @@ def surrounded(film: Image8, lungs: npt.NDArray[np.bool_], donor: Image8, its_lu
         uint8 (299, 299, 1).
     """
     inside, theirs = _enlarged(lungs), _enlarged(its_lungs)
-    around = _moved(_filled(donor[..., 0], theirs), box(theirs), box(inside))
+    around = _moved(_filled(donor[..., 0], theirs), extent(theirs), extent(inside))
     share = ndimage.gaussian_filter(ndimage.binary_dilation(inside, iterations=2).astype(np.float32), _EDGE / 2)
     rim = ndimage.binary_dilation(inside, iterations=8) & ~inside
     own = film[..., 0].astype(np.float32)
     gain = float(around[rim].mean() + 1) / float(own[rim].mean() + 1)
     mixed = share * own * gain + (1 - share) * around
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)[..., np.newaxis]
-
-
-def box(mask: npt.NDArray[np.bool_]) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of what is true."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
 def _enlarged(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -108,11 +103,11 @@ def _filled(grey: npt.NDArray[np.uint8], hole: npt.NDArray[np.bool_]) -> npt.NDA
 
 
 def _moved(
-    picture: npt.NDArray[np.float32], old: tuple[float, float, float, float], new: tuple[float, float, float, float]
+    picture: npt.NDArray[np.float32], old: tuple[int, int, int, int], new: tuple[int, int, int, int]
 ) -> npt.NDArray[np.float32]:
-    """A picture moved and stretched so that one box becomes another; its edge is repeated where it does not reach."""
-    across, down = (old[2] - old[0]) / (new[2] - new[0]), (old[3] - old[1]) / (new[3] - new[1])
-    offset = old[1] - down * new[1], old[0] - across * new[0]
+    """A picture moved and stretched from one extent to another; its edge is repeated where it does not reach."""
+    down, across = (old[1] - old[0]) / (new[1] - new[0]), (old[3] - old[2]) / (new[3] - new[2])
+    offset = old[0] - down * new[0], old[2] - across * new[2]
     return np.asarray(
         ndimage.affine_transform(picture, (down, across), offset=offset, order=1, mode="nearest"), dtype=np.float32
     )

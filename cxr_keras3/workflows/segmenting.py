@@ -113,7 +113,7 @@ def apply(paths: Sequence[Path], *, segmenter_dir: Path | None, output: Path) ->
                     measured = anatomy.measure(lungs)
                     values = [f"{value:.4f}" for value in measured.measures.values()]
                     notes = "; ".join(anatomy.notes(measured, film, lungs))
-                    writer.writerow((harmless(item.name), *values, notes, anatomy.refusal(measured)))
+                    writer.writerow((harmless(item.name), *values, notes, anatomy.refusal(measured, film)))
                 shown.advance(task)
     if refused == len(found):
         raise UserError("at least one film must be readable, none is; see above")

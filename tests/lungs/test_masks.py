@@ -145,12 +145,22 @@ def test_notes_say_what_a_reader_should_know(lungs: np.ndarray, grey: np.ndarray
     ],
 )
 def test_what_is_no_chest_is_refused_in_words(lungs: np.ndarray, words: str) -> None:
-    assert words in anatomy.refusal(anatomy.measure(lungs))
+    assert words in anatomy.refusal(anatomy.measure(lungs), film())
 
 
 def test_a_chest_is_not_refused() -> None:
-    assert anatomy.refusal(anatomy.measure(chest())) == ""
-    assert anatomy.refusal(anatomy.measure(chest(left=(0, 0, 0, 0)))) == ""  # it may be white
+    assert anatomy.refusal(anatomy.measure(chest()), film()) == ""
+    assert anatomy.refusal(anatomy.measure(chest(left=(0, 0, 0, 0))), film()) == ""  # it may be white
+
+
+def test_a_film_in_a_corner_of_a_dark_plate_is_judged_by_itself() -> None:
+    corner = film()
+    corner[:160] = 3
+    corner[40:60, 20:50] = 250  # letters
+    low = anatomy.measure(chest(right=(170, 250, 40, 110), left=(170, 250, 150, 220)))
+    assert "too low" in anatomy.refusal(low, film())
+    assert anatomy.refusal(low, corner) == ""
+    assert "too low" in anatomy.refusal(low, np.where(film() > 0, 3, 0).astype(np.uint8))  # all dark: no part is lit
 
 
 def test_evidence_is_counted_where_it_is() -> None:

@@ -101,6 +101,35 @@ def test_maps_of_a_crop_lie_where_the_crop_was(shipped: Segmenter, drawn: tuple[
     np.testing.assert_array_equal(Showing("full", shipped).on_film(cells, lungs), cells)
 
 
+def test_a_damaged_or_empty_mask_is_named(drawn: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    films, masks = drawn
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(films[0, ..., 0]).save(tmp_path / "images" / "one.png")
+    mask = tmp_path / "masks" / "one.png"
+    Image.fromarray(masks[0]).save(mask)
+    assert len(data.of_folder(tmp_path)) == 1
+    mask.write_bytes(mask.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"masks.one\.png must be a mask"):
+        data.of_folder(tmp_path)
+    Image.new("L", (256, 256)).save(mask)
+    with pytest.raises(UserError, match=r"masks.one\.png: a lung mask must hold a lung"):
+        data.of_folder(tmp_path)
+    (tmp_path / "images" / "one.png").write_text("no film")
+    with pytest.raises(UserError, match=r"images.one\.png must be a film"):
+        data.of_folder(tmp_path)
+
+
+def test_a_teacher_that_is_never_sure_is_named(data_dir: Path, shipped: Segmenter, monkeypatch) -> None:
+    rows = [dict(row, source=b"rsna", has_mask=False) for row in reading.read(reading.find(data_dir), "test")]
+    monkeypatch.setattr(data, "read", lambda builder, split: rows)
+    taught = data.of_teacher(reading.find(data_dir), "test", teacher=shipped, largest=2)
+    assert set(taught.sources) == {"teacher"}
+    monkeypatch.setattr(data, "_SURE", 1.01)
+    with pytest.raises(UserError, match="reference does so on none"):
+        data.of_teacher(reading.find(data_dir), "test", teacher=shipped, largest=2)
+
+
 def test_films_and_lungs_move_alike() -> None:
     """A film that is its own mask stays that under every change of place."""
     lungs = np.zeros((256, 256, 2), dtype=bool)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.images.region import extent
 from cxr_keras3.training import data
 from cxr_keras3.training.config import TrainingConfig
-from cxr_keras3.training.surroundings import Surroundings, box, surrounded
+from cxr_keras3.training.surroundings import Surroundings, surrounded
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
 
@@ -43,7 +44,7 @@ def test_a_corner_comes_from_the_donor_and_no_lung_of_it() -> None:
     found = surrounded(FILMS[0], LUNGS[0], marked, LUNGS[1])
     assert (found[5:25, 5:25] > 240).mean() > 0.7
     spotted = FILMS[1].copy()
-    left, top, right, bottom = (round(299 / 256 * side) for side in box(LUNGS[1]))
+    top, bottom, left, right = (round(299 / 256 * side) for side in extent(LUNGS[1]))
     middle = (top + bottom) // 2
     spotted[middle - 6 : middle + 6, left + 20 : left + 32] = 255
     with_spot = surrounded(FILMS[0], LUNGS[0], spotted, LUNGS[1]).astype(int)
@@ -81,3 +82,9 @@ def test_features_have_no_surroundings(settings: dict[str, object]) -> None:
     with pytest.raises(UserError, match="surroundings needs fine-tuning on images"):
         TrainingConfig(surroundings=0.5, **settings)
     assert TrainingConfig(surroundings=0.5, fine_tune="all").surroundings == 0.5
+
+
+@pytest.mark.parametrize("region", ["lungs", "crop"])
+def test_a_region_hides_surroundings(region: str) -> None:
+    with pytest.raises(UserError, match=f"region {region} hides"):
+        TrainingConfig(surroundings=0.5, fine_tune="all", region=region)
