@@ -30,9 +30,9 @@ from PIL import Image
 from pydicom import uid
 
 from cxr_keras3 import images, score, serving
+from cxr_keras3.base.batching import BATCH_SIZE
 from cxr_keras3.bulk import tables
 from cxr_keras3.serving import inputs
-from cxr_keras3.serving.runtimes import BATCH_SIZE
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from cxr_keras3 import serving
+from cxr_keras3.base.batching import BATCH_SIZE
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk import tables
 from cxr_keras3.bulk.bundle import unpack
@@ -22,7 +23,6 @@ from cxr_keras3.bulk.listing import Location
 from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
 from cxr_keras3.images import ImageError
 from cxr_keras3.serving.inputs import Input
-from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
 PIECES_PER_SLOT = 8  # so that all are busy until near the end

@@ -28,7 +28,7 @@ from cxr_keras3.serving import results
 
 SCORED, REJECTS = "scored", "rejects"
 RUN, LOCK = "run.json", "lock"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 REJECT_COLUMNS = ("key", "file", "reject_reason", "warnings", "model", "version", "sop_instance_uid")
 
 

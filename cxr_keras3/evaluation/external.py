@@ -13,6 +13,7 @@ from cxr_keras3 import images
 from cxr_keras3.base import progress, records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation.measures import measure
+from cxr_keras3.lungs.showing import Row, Showing
 from cxr_keras3.report import pages
 from cxr_keras3.run.external import ExternalMetrics, Internal, Unreadable
 from cxr_keras3.run.folder import METRICS, PREDICTIONS, REPORT, Run
@@ -83,7 +84,8 @@ def evaluate(
 ) -> ExternalMetrics:
     """Scores the files and writes `predictions.csv`, `report.html` and, last, `metrics.json`.
 
-    Files with the same pixels count as one group; the files say nothing of patients.
+    Files with the same pixels count as one group; the files say nothing of patients. A run that was trained on a region
+    is shown that, and films on which no lung is found count as not read.
 
     Args:
         run: The run, with its calibration; its own figures are shown beside these where it has them.
@@ -95,7 +97,7 @@ def evaluate(
         UserError: Where the run is not calibrated, or no file can be read.
     """
     calibrated = run.required_calibration
-    read, films, unreadable = _decode(labelled)
+    read, films, unreadable = _decode(labelled, Showing.of(run))
     if not read:
         raise UserError(f"no file could be read, the first because {unreadable[0].reason}; pass readable images")
     labels = np.array([item.label for item in read])
@@ -123,16 +125,20 @@ def evaluate(
     return metrics
 
 
-def _decode(labelled: Sequence[Labelled]) -> tuple[list[Labelled], np.ndarray, list[Unreadable]]:
-    """The files that could be read, their images uint8 (N, 299, 299, 1), and why the others could not."""
+def _decode(labelled: Sequence[Labelled], showing: Showing) -> tuple[list[Labelled], np.ndarray, list[Unreadable]]:
+    """The files that could be read, uint8 (N, 299, 299, 1) as the model is shown them, and why the others could not."""
+    decoded: list[Row] = []
     read, films, unreadable = [], [], []
     for item in progress.track(labelled, description="reading the images"):
         try:
-            films.append(images.canonical(images.decode(item.file).pixels))
+            decoded.append({"item": item, "image": images.canonical(images.decode(item.file).pixels)})
         except images.ImageError as error:
             unreadable.append(Unreadable(file=str(item.file), reason=str(error)))
-            continue
-        read.append(item)
+    for row, film in showing.shown(decoded):
+        read.append(row["item"])
+        films.append(film)
+    without = {row["item"].file for row in decoded} - {item.file for item in read}
+    unreadable += [Unreadable(file=str(file), reason="no lungs are found on it") for file in sorted(without)]
     return read, np.array(films), unreadable
 
 

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from cxr_keras3.backend.openvino_graph import OpenVINOGraph, processor_has_bfloat16
 from cxr_keras3.base import files, records
+from cxr_keras3.base.batching import BATCH_SIZE, filled
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.lungs.sides import LEAST_SHARE
 
@@ -26,7 +27,6 @@ MANIFEST, MODEL, AGREEMENT, CARD = "manifest.json", "model.keras", "agreement.js
 REFERENCE = Path(__file__).parent / "reference"
 """The segmenter that comes with the package."""
 LOGITS = "logits"
-BATCH = 16
 
 Images = npt.NDArray[np.uint8]
 """(N, 299, 299, 1)."""
@@ -131,10 +131,10 @@ class Segmenter:
             count, wait = waiting.popleft()
             parts.append(wait()[:count])
 
-        for start in progress.track(range(0, len(images), BATCH), description=task):
-            batch = images[start : start + BATCH]
-            waiting.append((len(batch), self.start(batch[np.minimum(np.arange(BATCH), len(batch) - 1)])))
-            if len(waiting) > self.in_flight(BATCH):
+        for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
+            batch = images[start : start + BATCH_SIZE]
+            waiting.append((len(batch), self.start(filled(batch))))
+            if len(waiting) > self.in_flight(BATCH_SIZE):
                 take()
         while waiting:
             take()

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cxr_keras3.base.batching import BATCH_SIZE, filled
 from cxr_keras3.base.choices import Region
 from cxr_keras3.images.region import box, restrict
-from cxr_keras3.lungs.segmenter import BATCH, Images, Lungs, Segmenter
+from cxr_keras3.lungs.segmenter import Images, Lungs, Segmenter
 from cxr_keras3.lungs.sides import joined
 from cxr_keras3.run.folder import Run
 
@@ -69,9 +70,9 @@ class Showing:
 def outlined(rows: Iterable[Row], segmenter: Segmenter) -> Iterator[tuple[Row, npt.NDArray[np.bool_]]]:
     """Rows of the dataset, each with the lungs that are found on its image, bool (256, 256, 2)."""
     waiting = iter(rows)
-    while batch := list(islice(waiting, BATCH)):
+    while batch := list(islice(waiting, BATCH_SIZE)):
         films = np.stack([row["image"] for row in batch])
-        found = segmenter.start(films[np.minimum(np.arange(BATCH), len(batch) - 1)])()
+        found = segmenter.start(filled(films))()
         yield from zip(batch, found, strict=False)
 
 

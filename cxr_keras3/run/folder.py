@@ -42,6 +42,7 @@ RUNS = Path("runs")
 REFERENCE = Path(__file__).parents[1] / "reference"
 """The run that comes with the package, trained on real films: what answers where no other is named."""
 _DECIDING = (MANIFEST, CALIBRATION, GATE)
+_OWN_SEGMENTER = f"{SEGMENTER}/{MANIFEST}"  # which holds the checksums of its graph
 
 
 class Run:
@@ -207,12 +208,14 @@ class Run:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of SHA-256 over what decides its answers: manifest, calibration and gate.
+        """16 hexadecimal digits of SHA-256 over what decides its answers.
 
-        The manifest holds the time of training. An export, or an upgrade of this package, does not change it.
+        That is manifest, calibration and gate, and the segmenter where the run has its own. The manifest holds the time
+        of training. An export, or an upgrade of this package, does not change it.
         """
         digest = hashlib.sha256()
-        for name in _DECIDING:
+        deciding = (*_DECIDING, _OWN_SEGMENTER) if self.segmenter_folder else _DECIDING
+        for name in deciding:
             path = self.folder / name
             digest.update(hashlib.sha256(path.read_bytes() if path.exists() else b"").digest())
         return digest.hexdigest()[:16]

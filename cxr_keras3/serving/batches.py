@@ -2,15 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from cxr_keras3.base.batching import BATCH_SIZE, filled
 from cxr_keras3.serving.outputs import Outputs
-from cxr_keras3.serving.runtimes import BATCH_SIZE, Runtime
-
-Item = TypeVar("Item", bound=np.generic)
+from cxr_keras3.serving.runtimes import Runtime
 
 
 def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Outputs:
@@ -29,13 +27,8 @@ def run(runtime: Runtime, images: npt.NDArray[np.uint8], *, task: str) -> Output
     waiting: deque[Callable[[], Outputs]] = deque()
     parts: list[Outputs] = []
     for start in progress.track(range(0, len(images), BATCH_SIZE), description=task):
-        waiting.append(runtime.start(filled(images[start : start + BATCH_SIZE], BATCH_SIZE)))
+        waiting.append(runtime.start(filled(images[start : start + BATCH_SIZE])))
         if len(waiting) >= runtime.in_flight(BATCH_SIZE):
             parts.append(waiting.popleft()())
     parts += [wait() for wait in waiting]
     return Outputs.joined(parts, len(images))
-
-
-def filled(batch: npt.NDArray[Item], size: int) -> npt.NDArray[Item]:
-    """A batch (B, …), B from 1 to `size`, filled up to `size` by repetition of its last item."""
-    return np.asarray(batch)[np.minimum(np.arange(size), len(batch) - 1)]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3 import images
+from cxr_keras3.base.batching import BATCH_SIZE, filled
 from cxr_keras3.base.concurrency import map_ahead
 from cxr_keras3.base.version import __version__
 from cxr_keras3.images import rendering
@@ -20,11 +21,10 @@ from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.lungs.sides import joined
 from cxr_keras3.run.calibration import NORMAL
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
-from cxr_keras3.serving import batches, inputs, runtimes
+from cxr_keras3.serving import inputs, runtimes
 from cxr_keras3.serving.inputs import Decode, Input
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.serving.prediction import Prediction
-from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 _DECODED_AHEAD = 8  # beyond a batch, so that decoding goes on while the runtime computes
 
@@ -109,7 +109,7 @@ class Predictor:
         readable = [decoded.image for decoded in batch if decoded.image is not None]
         if not readable:
             return None
-        films = batches.filled(np.stack(readable), batch_size)
+        films = filled(np.stack(readable), batch_size)
         outline = self._showing.segmenter.start(films)
         if self._showing.region == "full":
             compute = self._runtime.start(films)
@@ -127,7 +127,7 @@ class Predictor:
     def _answers(self, batch: list[_Decoded], outputs: Outputs, lungs: Lungs) -> Iterator[Prediction]:
         films = np.stack([decoded.image for decoded in batch if decoded.image is not None])
         measured = [anatomy.measure(outlines) for outlines in lungs[: len(batch)]]
-        reasons = [anatomy.refusal(each) for each in measured]
+        reasons = [anatomy.refusal(each, film) for each, film in zip(measured, films, strict=True)]
         if self.run.gate is not None:
             shown = self._showing.restricted(films, lungs[: len(batch)])
             asked = self.run.gate.reasons(shown, outputs.features[: len(batch)])

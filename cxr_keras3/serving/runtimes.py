@@ -17,9 +17,6 @@ from cxr_keras3.run.folder import Run
 from cxr_keras3.run.parity import Parity
 from cxr_keras3.serving.outputs import Outputs
 
-BATCH_SIZE = 16
-"""Images computed at a time; a runtime compiles each size anew."""
-
 Images = npt.NDArray[np.uint8]
 
 

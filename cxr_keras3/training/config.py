@@ -70,6 +70,10 @@ class TrainingConfig:
                 f"surroundings needs fine-tuning on images, received fine_tune {self.fine_tune} with "
                 f"{self.cached_views} cached views; add --fine-tune all, or --cached-views 0"
             )
+        if self.surroundings and self.region != "full":
+            raise UserError(
+                f"surroundings changes what lies around the lungs, and region {self.region} hides that; leave one out"
+            )
 
     @property
     def trains_on_features(self) -> bool:

@@ -13,9 +13,9 @@ import keras
 import numpy as np
 
 from cxr_keras3.base import files, progress
+from cxr_keras3.base.batching import filled
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images.augment import augment
-from cxr_keras3.serving.batches import filled
 
 BATCH_SIZE = 32
 _PIECE = 16 * BATCH_SIZE  # images between two notes of how far it got: a second or a few of work

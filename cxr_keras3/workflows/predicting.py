@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cxr_keras3.base import progress
+from cxr_keras3.base.batching import BATCH_SIZE
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
 from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import Prediction, Predictor, heat_maps, inputs, load
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.serving.results import Results, require_suffix
-from cxr_keras3.serving.runtimes import BATCH_SIZE
 
 MAX_LISTED = 50
 """Refused files named on the terminal; the output names all."""

@@ -47,7 +47,9 @@ def test_it_completes_what_a_killed_command_left_with_what_predict_says(run: Pat
     expected = bulk_scoring.expected(films, run)
     pieces = pipeline.pieces(listing.films(given), slots=1)
     whole, half = pieces[0], pieces[3]  # 16 each, in the latter one that is no film
-    with tables.claimed(str(root), tables.Origin(1, "drawn", Run.open(run).fingerprint, "openvino", __version__)):
+    with tables.claimed(
+        str(root), tables.Origin(tables.SCHEMA_VERSION, "drawn", Run.open(run).fingerprint, "openvino", __version__)
+    ):
         for piece, chosen in ((whole, {True, False}), (half, {False})):
             records = [{"key": "before"} | expected[location.name] for location in piece.films]
             left = [record for record in records if record["accepted"] in chosen]

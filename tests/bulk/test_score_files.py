@@ -20,7 +20,8 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk import bundle, listing, reading, tables
 from cxr_keras3.bulk.listing import Location
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
-from cxr_keras3.run.folder import Run
+from cxr_keras3.lungs.segmenter import Segmenter
+from cxr_keras3.run.folder import MANIFEST, SEGMENTER, Run
 from tests import drawn_run, image_files
 
 ORIGIN = tables.Origin(tables.SCHEMA_VERSION, "mine", "0123456789abcdef", "openvino", "1.0")
@@ -287,3 +288,14 @@ def test_a_run_travels_whole_and_keeps_its_fingerprint(tmp_path: Path) -> None:
     assert Run.open(folder).fingerprint != run.fingerprint
     with pytest.raises(UserError, match="runtime jax needs"):
         bundle.pack(run, "jax")
+
+
+def test_a_run_with_another_segmenter_is_another(tmp_path: Path) -> None:
+    """What outlines the lungs decides what a model of a region is shown."""
+    folder = drawn_run.write(tmp_path / "run")
+    without = Run.open(folder).fingerprint
+    Segmenter.open().copy(folder / SEGMENTER)
+    with_its_own = Run.open(folder).fingerprint
+    with (folder / SEGMENTER / MANIFEST).open("a") as file:
+        file.write("\n")
+    assert len({without, with_its_own, Run.open(folder).fingerprint}) == 3

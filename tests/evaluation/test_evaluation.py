@@ -15,6 +15,7 @@ from PIL import Image
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
+from cxr_keras3 import serving
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation import abstention, comparison, external, measures
 from cxr_keras3.evaluation.triage import PREVALENCES, triage
@@ -25,6 +26,7 @@ from cxr_keras3.run.folder import EVALUATION, GATE, MANIFEST, MODEL_CARD, PREDIC
 from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.statistics import metrics
 from cxr_keras3.statistics.figures import Figure
+from tests import drawn_run
 from tfds_cxr.labels import LABELS
 
 NORMAL = LABELS.index("Normal")
@@ -225,6 +227,23 @@ def test_images_from_elsewhere_are_measured_and_bad_files_listed(
     assert "text.png" in page
     with (tmp_path / "out" / PREDICTIONS).open() as file:
         assert len(list(csv.DictReader(file))) == 8
+
+
+def test_a_run_of_a_region_is_shown_it_on_images_from_elsewhere(film: Path, tmp_path: Path) -> None:
+    """As `predict` shows it, and the film without lungs is named."""
+    folder = drawn_run.write(tmp_path / "mine")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"config": manifest["config"] | {"region": "lungs"}}))
+    Image.new("L", (299, 299), 7).save(tmp_path / "flat.png")
+    labelled = [external.Labelled(film, 2), external.Labelled(tmp_path / "flat.png", 2)]
+    found = external.evaluate(Run.open(folder), labelled, output_dir=tmp_path / "out")
+    assert [(Path(row.file).name, row.reason) for row in found.unreadable] == [("flat.png", "no lungs are found on it")]
+    (answer,) = serving.load(folder).predict([film])
+    with (tmp_path / "out" / PREDICTIONS).open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["COVID"]) == pytest.approx(answer.probabilities["COVID"], abs=2e-3)
+    (whole,) = serving.load(drawn_run.write(tmp_path / "whole")).predict([film])
+    assert abs(whole.probabilities["COVID"] - answer.probabilities["COVID"]) > 0.01
 
 
 def test_external_images_need_a_calibrated_run(run_dir: Path, film: Path, tmp_path: Path) -> None:
