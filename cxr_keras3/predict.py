@@ -25,6 +25,7 @@ def main(arguments: Sequence[str]) -> int:
         resume=options.resume,
         heat_map_folder=options.heat_maps,
         runtime=options.runtime,
+        site=options.site,
     )
 
 
@@ -43,6 +44,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="image file, folder of them, or zip archive; - alone reads file names from standard input, one a line",
     )
     add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
+    add("--site", type=Path, help="profile of the hospital that the films come from; see cxr commission")
     add("--output", type=Path, help="write to this .csv, .jsonl or .parquet file rather than to the terminal")
     add("--resume", action="store_true", help="go on with an --output that an interrupted command left")
     add("--heat-maps", type=Path, metavar="DIR", help="write a picture of where each prediction comes from")

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.folder import CALIBRATION, GATE, MANIFEST, MODEL, Run
+from cxr_keras3.run.folder import ABNORMALITY, CALIBRATION, GATE, MANIFEST, MODEL, Run
 
 
 def pack(run: Run, runtime: str) -> bytes:
@@ -17,7 +17,7 @@ def pack(run: Run, runtime: str) -> bytes:
     model = run.export_folder("openvino") if runtime == "openvino" else run.folder / MODEL
     if not model.exists():
         raise UserError(f"the runtime {runtime} needs {model}, which is not there; train or export the run again")
-    files = [run.folder / name for name in (MANIFEST, CALIBRATION, GATE)]
+    files = [run.folder / name for name in (MANIFEST, CALIBRATION, ABNORMALITY, GATE)]
     files += sorted(model.rglob("*")) if model.is_dir() else [model]
     if run.segmenter_folder is not None:
         files += sorted(run.segmenter_folder.iterdir())

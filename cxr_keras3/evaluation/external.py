@@ -15,6 +15,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.lungs.showing import Row, Showing
 from cxr_keras3.report import pages
+from cxr_keras3.run.answers import answer
 from cxr_keras3.run.external import ExternalMetrics, Internal, Unreadable
 from cxr_keras3.run.folder import METRICS, PREDICTIONS, REPORT, Run
 from cxr_keras3.run.metrics import SCHEMA_VERSION, FlagFigures
@@ -96,17 +97,18 @@ def evaluate(
     Raises:
         UserError: Where the run is not calibrated, or no file can be read.
     """
-    calibrated = run.required_calibration
+    run.required_calibration  # noqa: B018 -- asked for before anything is read
     read, films, unreadable = _decode(labelled, Showing.of(run))
     if not read:
         raise UserError(f"no file could be read, the first because {unreadable[0].reason}; pass readable images")
     labels = np.array([item.label for item in read])
     groups = np.array([hashlib.sha256(film.tobytes()).hexdigest() for film in films])
     model = runtimes.load_runtime(run, runtime, precision="float32")
-    logits = batches.run(model, films, task="scoring the images").logits
-    probabilities = calibrated.probabilities(logits)
+    outputs = batches.run(model, films, task="scoring the images")
+    answers = answer(run, outputs.logits, outputs.features)
+    probabilities = answers.probabilities
     metrics = ExternalMetrics(
-        **vars(measure(calibrated, logits, labels, groups=groups)),
+        **vars(measure(run, outputs.logits, answers, labels, groups=groups)),
         schema_version=SCHEMA_VERSION,
         run=run.name,
         split="external",
@@ -119,7 +121,7 @@ def evaluate(
     output_dir.mkdir(parents=True, exist_ok=True)
     (output_dir / METRICS).unlink(missing_ok=True)
     columns = {"file": [str(item.file) for item in read]}
-    write_predictions(output_dir / PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
+    write_predictions(output_dir / PREDICTIONS, columns, labels, answers, class_names=run.class_names)
     pages.write_external_report(output_dir / REPORT, metrics, run.manifest, labels=labels, probabilities=probabilities)
     records.write(output_dir / METRICS, metrics)
     return metrics

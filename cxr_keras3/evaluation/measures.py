@@ -4,23 +4,26 @@ import numpy as np
 
 from cxr_keras3.evaluation.abstention import accuracy_by_share_answered, prediction_sets
 from cxr_keras3.evaluation.triage import triage
-from cxr_keras3.run.calibration import Calibration
-from cxr_keras3.run.metrics import CalibrationErrors, MeasuredCalibration, Measures, Reliability
+from cxr_keras3.run.answers import Answers
+from cxr_keras3.run.calibration import NORMAL
+from cxr_keras3.run.folder import Run
+from cxr_keras3.run.metrics import AnswerFigures, CalibrationErrors, MeasuredCalibration, Measures, Reliability
 from cxr_keras3.statistics import metrics
+from cxr_keras3.statistics.bootstrap import share
 from cxr_keras3.statistics.figures import Headlines
 
 
-def measure(calibrated: Calibration, logits: np.ndarray, labels: np.ndarray, *, groups: np.ndarray) -> Measures:
+def measure(run: Run, logits: np.ndarray, answers: Answers, labels: np.ndarray, *, groups: np.ndarray) -> Measures:
     """Measures a set of images, whatever they are.
 
     Args:
-        calibrated: The run's calibration.
+        run: The run, calibrated.
         logits: float (N, classes).
+        answers: What is answered.
         labels: int (N,).
         groups: (N,), equal for images of one patient or near-duplicates.
     """
-    probabilities = calibrated.probabilities(logits)
-    names = calibrated.class_names
+    calibrated, probabilities, names = run.required_calibration, answers.probabilities, run.class_names
     before = metrics.headline_figures(labels, metrics.softmax(logits), groups=groups)
     after = metrics.headline_figures(labels, probabilities, groups=groups)
     return Measures(
@@ -33,9 +36,29 @@ def measure(calibrated: Calibration, logits: np.ndarray, labels: np.ndarray, *, 
             before=_errors(before, metrics.softmax(logits), labels),
             after=_errors(after, probabilities, labels),
         ),
-        triage=triage(calibrated, probabilities, labels, groups=groups),
+        triage=triage(calibrated, answers.abnormal_scores, labels, groups=groups),
+        answers=answer_figures(answers, labels, normal=names.index(NORMAL), groups=groups),
         prediction_sets=prediction_sets(calibrated, probabilities, labels, groups=groups),
         accuracy_by_share_answered=accuracy_by_share_answered(probabilities, labels, groups=groups),
+    )
+
+
+def answer_figures(answers: Answers, labels: np.ndarray, *, normal: int, groups: np.ndarray) -> AnswerFigures:
+    """What a reader is told, measured.
+
+    Args:
+        answers: Of N images.
+        labels: int (N,).
+        normal: The number of the class Normal.
+        groups: (N,).
+    """
+    abnormal = answers.predicted != normal
+    withheld = np.array([bool(reason) for reason in answers.withheld])
+    right = answers.predicted == labels
+    return AnswerFigures(
+        accuracy=share(right, groups=groups),
+        withheld=share(withheld[abnormal], groups=groups[abnormal]),
+        accuracy_where_named=share(right[~withheld], groups=groups[~withheld]),
     )
 
 

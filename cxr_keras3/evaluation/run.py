@@ -16,9 +16,9 @@ from cxr_keras3.evaluation.measures import measure
 from cxr_keras3.evaluation.unseen import unseen
 from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.report import pages
-from cxr_keras3.run import calibration
+from cxr_keras3.run import abnormality, calibration
+from cxr_keras3.run.answers import Answers, answer
 from cxr_keras3.run.audit import Audit, Floor
-from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.folder import METRICS, MODEL_CARD, PREDICTIONS, REPORT, Run
 from cxr_keras3.run.metrics import SCHEMA_VERSION, Errors, Metrics, Timing
 from cxr_keras3.run.predictions import write_predictions
@@ -76,11 +76,12 @@ def evaluate(
     loaded = data.load_split(builder, split, showing=showing)
     kept = unseen(run, builder, split, loaded)
     examples = loaded.subset(kept)
-    calibrated, probed = _tuned(run, builder, model, sensitivity=sensitivity)
+    probed = _tuned(run, builder, model, sensitivity=sensitivity)
     already = model.seconds
     outputs = model.outputs(examples.images, f"scoring the {split} split")
     scoring_seconds = model.seconds - already
-    measures = measure(calibrated, outputs.logits, examples.labels, groups=examples.group_ids)
+    answers = answer(run, outputs.logits, outputs.features)
+    measures = measure(run, outputs.logits, answers, examples.labels, groups=examples.group_ids)
     floor_figures, audited = _audit(
         model,
         run,
@@ -91,7 +92,7 @@ def evaluate(
         probed=None if split == "validation" else probed,  # fitted on what they are scored on, probes would say nothing
         macro_auroc=measures.macro_auroc.value,
     )
-    scored = _Scored(examples, outputs, calibrated.probabilities(outputs.logits))
+    scored = _Scored(examples, outputs, answers)
     errors = _errors(scored, class_names=run.class_names)
     seconds = time.perf_counter() - started
     metrics = Metrics(
@@ -114,14 +115,12 @@ def evaluate(
             share_outside_the_model=round(1 - model.seconds / seconds, 3),
         ),
     )
-    _write(metrics, run, scored, calibrated, output_dir=output_dir)
+    _write(metrics, run, scored, output_dir=output_dir)
     return metrics
 
 
-def _tuned(
-    run: Run, builder: Builder, model: _Model, *, sensitivity: float | None
-) -> tuple[Calibration, Probed | None]:
-    """The run's calibration, fitted and written where it must be, and the validation split as probes see it.
+def _tuned(run: Run, builder: Builder, model: _Model, *, sensitivity: float | None) -> Probed | None:
+    """Fits and writes the run's calibration where it must be; gives the validation split as probes see it.
 
     A run that was trained on an earlier version has been tuned, and may have been trained, on any image of the
     validation split: it keeps its calibration and has no probes.
@@ -132,15 +131,23 @@ def _tuned(
                 f"--sensitivity needs images that the run was not trained on, and {run.name} was trained on another "
                 "version of the dataset; leave it out, or train again"
             )
-        return run.required_calibration, None
+        run.required_calibration  # noqa: B018 -- asked for here, so that what is missing is said before anything is scored
+        return None
     validation = data.load_split(builder, "validation", showing=Showing.of(run))
     tuned = model.outputs(validation.images, "scoring the validation split")
+    if run.abnormality is None:
+        run.write_abnormality(data.fit_abnormality(tuned.features, validation))
     calibrated = calibration.adjusted(
-        run.calibration, tuned.logits, validation.labels, class_names=run.class_names, sensitivity=sensitivity
+        run.calibration,
+        tuned.logits,
+        abnormality.score(run.required_abnormality.fitted_on),
+        validation.labels,
+        class_names=run.class_names,
+        sensitivity=sensitivity,
     )
     if calibrated is not run.calibration:
         run.write_calibration(calibrated)
-    return calibrated, ((tuned.features, validation.labels, validation.sources), validation.views)
+    return (tuned.features, validation.labels, validation.sources), validation.views
 
 
 def _audit(
@@ -172,11 +179,16 @@ def _audit(
 
 @dataclass(frozen=True, eq=False)
 class _Scored:
-    """A split, what the model gives for it, and the calibrated probabilities, float64 (N, classes)."""
+    """A split, what the model gives for it, and what is answered."""
 
     examples: data.Split
     outputs: Outputs
-    probabilities: np.ndarray
+    answers: Answers
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """Calibrated, float64 (N, classes)."""
+        return self.answers.probabilities
 
     @property
     def confident_mistakes(self) -> list[int]:
@@ -184,13 +196,13 @@ class _Scored:
         return mistakes.most_confident(self.examples.labels, self.probabilities)
 
 
-def _write(metrics: Metrics, run: Run, scored: _Scored, calibrated: Calibration, *, output_dir: Path) -> None:
+def _write(metrics: Metrics, run: Run, scored: _Scored, *, output_dir: Path) -> None:
     """Writes the files; the metrics last, for a folder that holds them counts as whole."""
     examples, probabilities = scored.examples, scored.probabilities
     output_dir.mkdir(parents=True, exist_ok=True)
     (output_dir / METRICS).unlink(missing_ok=True)
     columns = {"image_id": examples.image_ids, "group_id": examples.group_ids, "source": examples.sources}
-    write_predictions(output_dir / PREDICTIONS, columns, examples.labels, probabilities, calibrated=calibrated)
+    write_predictions(output_dir / PREDICTIONS, columns, examples.labels, scored.answers, class_names=run.class_names)
     maps = scored.outputs.activation_maps
     pages.write_report(
         output_dir / REPORT,

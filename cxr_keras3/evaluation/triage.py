@@ -11,12 +11,12 @@ PREVALENCES = (0.05, 0.10, 0.25, 0.50)
 """Shares of abnormal studies for which predictive values are stated: the test split's own share is of its making."""
 
 
-def triage(calibration: Calibration, probabilities: np.ndarray, labels: np.ndarray, *, groups: np.ndarray) -> Triage:
+def triage(calibration: Calibration, scores: np.ndarray, labels: np.ndarray, *, groups: np.ndarray) -> Triage:
     """Sensitivity and specificity of the flag, and what follows from them at stated prevalences.
 
     Args:
         calibration: Holds the threshold, chosen on the validation split.
-        probabilities: Calibrated, float (N, classes).
+        scores: The abnormal scores, float (N,).
         labels: int (N,).
         groups: (N,).
 
@@ -24,7 +24,6 @@ def triage(calibration: Calibration, probabilities: np.ndarray, labels: np.ndarr
         Figures with intervals; None where the images hold only one kind. `normal_spared_per_thousand` are the
         normal studies of a thousand studies that are not flagged, `abnormal_missed_per_thousand` the abnormal.
     """
-    scores = calibration.abnormal_score(probabilities)
     flags = calibration.flag(scores)
     abnormal = labels != calibration.class_names.index(NORMAL)
 

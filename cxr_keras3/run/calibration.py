@@ -3,7 +3,7 @@
 All of it is fitted on the validation split, once, and kept in the run's `calibration.json`:
 
 - one temperature for all logits (Guo et al., "On Calibration of Modern Neural Networks", ICML 2017);
-- the threshold on the abnormal score that reaches a stated sensitivity;
+- the threshold on the abnormal score, see `cxr_keras3.run.abnormality`, that reaches a stated sensitivity;
 - for each coverage a threshold a class (class-conditional split conformal prediction: Vovk, "Conditional
   validity of inductive conformal predictors", Machine Learning 92, 2013).
 
@@ -22,7 +22,8 @@ from scipy.special import log_softmax, softmax
 from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: the abnormal score is that of `cxr_keras3.run.abnormality`; before, it was 1 less the probability of Normal."""
 NORMAL = "Normal"
 SENSITIVITY = 0.95
 COVERAGES = ("0.90", "0.95")
@@ -58,10 +59,6 @@ class Calibration:
         """Calibrated probabilities, float64 (N, classes), of logits of the same shape."""
         return probabilities(logits, temperature=self.temperature)
 
-    def abnormal_score(self, probabilities: np.ndarray) -> np.ndarray:
-        """Probability of any class but Normal, float64 (N,), of probabilities (N, classes)."""
-        return np.asarray(1.0 - probabilities[:, self.class_names.index(NORMAL)])
-
     def flag(self, scores: np.ndarray) -> np.ndarray:
         """Whether a reader should look first, bool (N,), of abnormal scores (N,)."""
         return np.asarray(scores >= self.abnormal_threshold)
@@ -86,11 +83,13 @@ def probabilities(logits: np.ndarray, *, temperature: float) -> np.ndarray:
 
 def fit(
     logits: np.ndarray,
+    abnormal_scores: np.ndarray,
     labels: np.ndarray,
     *,
     class_names: tuple[str, ...],
     sensitivity: float = SENSITIVITY,
     temperature: float | None = None,
+    split: str = "validation",
 ) -> Calibration:
     """Fits all of it on the validation split.
 
@@ -99,15 +98,17 @@ def fit(
 
     Args:
         logits: float (N, classes).
+        abnormal_scores: float (N,), 0..1, of images that what gives them was not fitted on.
         labels: int (N,), indices into `class_names`.
         class_names: In the order of the logits; "Normal" is one of them.
         sensitivity: Share of abnormal images to flag, above 0 and below 1.
         temperature: Kept where given, else fitted too.
+        split: What it is fitted on, in a word.
 
     >>> logits = np.array([[3.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 3.0]])
-    >>> fitted = fit(logits, np.array([0, 0, 1, 1]), class_names=("COVID", "Normal"))
-    >>> scores = fitted.abnormal_score(fitted.probabilities(np.array([[1.0, 0.0], [0.0, 9.0]])))
-    >>> fitted.flag(scores).tolist()
+    >>> scores = np.array([0.9, 0.8, 0.3, 0.1])
+    >>> fitted = fit(logits, scores, np.array([0, 0, 1, 1]), class_names=("COVID", "Normal"))
+    >>> fitted.flag(np.array([0.7, 0.1])).tolist()  # of two abnormal images no threshold promises 95 %: all are flagged
     [True, True]
     """
     labels = np.asarray(labels)
@@ -120,7 +121,6 @@ def fit(
         temperature = _temperature(np.asarray(logits, dtype=np.float64), labels)
     chances = probabilities(logits, temperature=temperature)
     doubts = [1.0 - chances[labels == index, index] for index in range(len(class_names))]
-    abnormal_scores = 1.0 - chances[:, normal]
     return Calibration(
         schema_version=SCHEMA_VERSION,
         temperature=temperature,
@@ -131,7 +131,7 @@ def fit(
             for coverage in COVERAGES
         },
         class_names=tuple(class_names),
-        split="validation",
+        split=split,
         images=len(labels),
     )
 
@@ -139,6 +139,7 @@ def fit(
 def adjusted(
     found: Calibration | None,
     logits: np.ndarray,
+    abnormal_scores: np.ndarray,
     labels: np.ndarray,
     *,
     class_names: tuple[str, ...],
@@ -151,6 +152,7 @@ def adjusted(
     Args:
         found: What the run has.
         logits: Of the validation split, float (N, classes).
+        abnormal_scores: Of the validation split, see `fit`.
         labels: Of the validation split, int (N,).
         class_names: In the order of the logits.
         sensitivity: Share of abnormal images to flag; None for what the run has, or 0.95.
@@ -159,6 +161,7 @@ def adjusted(
         return found
     return fit(
         logits,
+        abnormal_scores,
         labels,
         class_names=class_names,
         sensitivity=SENSITIVITY if sensitivity is None else sensitivity,

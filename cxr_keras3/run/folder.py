@@ -1,7 +1,7 @@
 """The run folder: what training leaves behind and every other command starts from.
 
-    runs/<name>/  model.keras  manifest.json  settings.json  history.csv  calibration.json  gate.npz  README.md
-                  evaluation/{…}  export/{…}  lungs/{…}
+    runs/<name>/  model.keras  manifest.json  settings.json  history.csv  calibration.json  abnormality.npz  gate.npz
+                  README.md  evaluation/{…}  export/{…}  lungs/{…}
 
 `Run` reads a finished one. Training fills the folder under the names below.
 """
@@ -15,9 +15,11 @@ import numpy as np
 
 from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.run import abnormality as abnormalities
 from cxr_keras3.run import calibration as calibrations
 from cxr_keras3.run import gate as gates
 from cxr_keras3.run import manifest as manifests
+from cxr_keras3.run.abnormality import Abnormality
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.gate import Gate
 from cxr_keras3.run.manifest import Manifest
@@ -35,13 +37,14 @@ if TYPE_CHECKING:  # reading a run must import neither Keras nor TensorFlow
 MANIFEST, MODEL, HISTORY = "manifest.json", "model.keras", "history.csv"
 SETTINGS, LOCK = "settings.json", "lock"
 CALIBRATION, MODEL_CARD, GATE, EXPORTS = "calibration.json", "README.md", "gate.npz", "export"
+ABNORMALITY = "abnormality.npz"
 SEGMENTER = "lungs"
 EVALUATION = "evaluation"
 METRICS, PREDICTIONS, REPORT = "metrics.json", "predictions.csv", "report.html"  # in EVALUATION
 RUNS = Path("runs")
 REFERENCE = Path(__file__).parents[1] / "reference"
 """The run that comes with the package, trained on real films: what answers where no other is named."""
-_DECIDING = (MANIFEST, CALIBRATION, GATE)
+_DECIDING = (MANIFEST, CALIBRATION, ABNORMALITY, GATE)
 _OWN_SEGMENTER = f"{SEGMENTER}/{MANIFEST}"  # which holds the checksums of its graph
 
 
@@ -128,6 +131,30 @@ class Run:
             )
         return self.calibration
 
+    @cached_property
+    def abnormality(self) -> Abnormality | None:
+        """What says whether a film is abnormal; None where the run has none.
+
+        Raises:
+            UserError: Where the file is damaged or of another version.
+        """
+        path = self.folder / ABNORMALITY
+        return abnormalities.read(path) if path.exists() else None
+
+    @property
+    def required_abnormality(self) -> Abnormality:
+        """The abnormality of a calibrated run, which must have one.
+
+        Raises:
+            UserError: Where it has none.
+        """
+        if self.abnormality is None:
+            raise UserError(
+                f"a calibrated run must hold {ABNORMALITY}, {self.folder} does not; delete {CALIBRATION} and run "
+                f"python -m cxr_keras3.evaluate {self.folder}"
+            )
+        return self.abnormality
+
     @property
     def temperature(self) -> float:
         """What logits are divided by; 1 where the run is not calibrated."""
@@ -142,11 +169,27 @@ class Run:
         records.write(self.folder / CALIBRATION, fitted)
         self.__dict__["calibration"] = fitted
 
+    def write_abnormality(self, fitted: Abnormality) -> None:
+        """Replaces what says whether a film is abnormal."""
+        abnormalities.save(fitted, self.folder / ABNORMALITY)
+        self.__dict__["abnormality"] = fitted
+
     @cached_property
     def gate(self) -> Gate | None:
         """What is taken for an upright frontal chest film; None where the run has no gate."""
         path = self.folder / GATE
         return gates.read(path) if path.exists() else None
+
+    @property
+    def required_gate(self) -> Gate:
+        """The gate of a run that must have one.
+
+        Raises:
+            UserError: Where it has none.
+        """
+        if self.gate is None:
+            raise UserError(f"the run must hold {GATE}, {self.folder} does not; give its training command again")
+        return self.gate
 
     @cached_property
     def metrics(self) -> Metrics | None:
@@ -210,7 +253,7 @@ class Run:
     def fingerprint(self) -> str:
         """16 hexadecimal digits of SHA-256 over what decides its answers.
 
-        That is manifest, calibration and gate, and the segmenter where the run has its own. The manifest holds the time
+        That is manifest, calibration, abnormality and gate, and the segmenter where the run has its own. The manifest holds the time
         of training. An export, or an upgrade of this package, does not change it.
         """
         digest = hashlib.sha256()

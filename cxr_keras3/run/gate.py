@@ -26,7 +26,8 @@ from PIL import Image
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+"""3: holds the distances of the validation images."""
 ACCEPTED_SHARE = 0.999
 """Share of the validation images that the distance threshold lets pass."""
 MIN_UPRIGHT = 0.05
@@ -60,6 +61,7 @@ class Gate:
         directions: (C, K), orthonormal, the widest of their covariance; K is at most `DIRECTIONS`.
         variances: (K + 1,), along each of these, and the mean of those along all others.
         threshold: Largest squared distance accepted.
+        validated: (M,), squared distances of the validation images, which films of a site are compared with.
         weights: (256, 5), of the logistic regression on thumbnails, a column for each of `ORIENTATIONS`.
         bias: (5,), of the same.
     """
@@ -68,6 +70,7 @@ class Gate:
     directions: Floats
     variances: Floats
     threshold: float
+    validated: Floats
     weights: Floats
     bias: Floats
 
@@ -125,10 +128,11 @@ def fit(features_train: Floats, *features_validation: Floats, images_train: Imag
     mean = shrunk.location_.astype(np.float32)
     directions, variances = _spread(shrunk.covariance_)
     weights, bias = _fit_orientation(_thumbnails(images_train))
-    unset = Gate(mean, directions, variances, math.inf, weights, bias)
-    thresholds = [np.quantile(unset.distances(each), ACCEPTED_SHARE, method="higher") for each in features_validation]
+    unset = Gate(mean, directions, variances, math.inf, np.zeros(0, np.float32), weights, bias)
+    distances = [unset.distances(each) for each in features_validation]
+    thresholds = [np.quantile(each, ACCEPTED_SHARE, method="higher") for each in distances]
     least = 0.01 * len(mean)  # of Gaussian features the distance is C on average; none at all if they never vary
-    return dataclasses.replace(unset, threshold=max(least, *map(float, thresholds)))
+    return dataclasses.replace(unset, threshold=max(least, *map(float, thresholds)), validated=distances[0])
 
 
 def _spread(covariance: npt.NDArray[np.float64]) -> tuple[Floats, Floats]:
@@ -185,7 +189,7 @@ def read(path: Path) -> Gate:
                     f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; delete "
                     "it and give the run's training command again, which fits what is missing"
                 )
-            names = ("mean", "directions", "variances", "weights", "bias")
+            names = ("mean", "directions", "variances", "validated", "weights", "bias")
             arrays = {name: content[name] for name in names}
             return Gate(threshold=float(content["threshold"]), **arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

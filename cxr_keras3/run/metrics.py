@@ -7,7 +7,7 @@ from cxr_keras3.run.audit import Audit, Floor
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.statistics.figures import ClassFigures, Figure, Headlines
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +126,21 @@ class PredictionSets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnswerFigures:
+    """What a reader is told, see `cxr_keras3.run.answers`; the headline figures are of the most probable class.
+
+    Attributes:
+        accuracy: Share of images whose answered class is theirs.
+        withheld: Share of the images not answered Normal whose class is not named to a reader.
+        accuracy_where_named: Share of right ones where it is.
+    """
+
+    accuracy: Figure
+    withheld: Figure
+    accuracy_where_named: Figure
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measures(Headlines):
     """What can be said of any labelled images.
 
@@ -135,6 +150,7 @@ class Measures(Headlines):
         confusion_matrix: Counts, rows by true class.
         calibration: The run's calibration, and what it did.
         triage: The flag.
+        answers: What a reader is told.
         prediction_sets: Coverage aimed at, as text such as "0.90", to the sets.
         accuracy_by_share_answered: Share answered, the surest first, as text, to the accuracy there.
     """
@@ -144,6 +160,7 @@ class Measures(Headlines):
     confusion_matrix: tuple[tuple[int, ...], ...]
     calibration: MeasuredCalibration
     triage: Triage
+    answers: AnswerFigures
     prediction_sets: Mapping[str, PredictionSets]
     accuracy_by_share_answered: Mapping[str, Figure]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.answers import Answers, named
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +53,9 @@ def write_predictions(
     path: Path,
     columns: Mapping[str, Sequence[str] | np.ndarray],
     labels: np.ndarray,
-    probabilities: np.ndarray,
+    answers: Answers,
     *,
-    calibrated: Calibration,
+    class_names: Sequence[str],
 ) -> None:
     """Writes a CSV file.
 
@@ -63,24 +63,25 @@ def write_predictions(
         path: Where it goes.
         columns: What identifies each image: column name to N values.
         labels: int (N,).
-        probabilities: Calibrated, float (N, classes).
-        calibrated: Gives the abnormal score, the flag and the prediction set at 90 % coverage.
+        answers: Of a calibrated run.
+        class_names: In the order of the probabilities.
     """
-    names = calibrated.class_names
-    scores = calibrated.abnormal_score(probabilities)
-    flags, sets = calibrated.flag(scores), calibrated.prediction_sets(probabilities)
+    if answers.flags is None or answers.prediction_sets is None:
+        raise ValueError("predictions are written of a calibrated run")
+    columns_after = ("abnormal_score", "flag", "prediction_set", "withheld")
     with files.replacing(path) as written, written.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([*columns, "label", "predicted", *names, "abnormal_score", "flag", "prediction_set"])
-        for index, row in enumerate(probabilities):
+        writer.writerow([*columns, "label", "predicted", *class_names, *columns_after])
+        for index, row in enumerate(answers.probabilities):
             writer.writerow(
                 [
                     *(values[index] for values in columns.values()),
-                    names[labels[index]],
-                    names[int(row.argmax())],
+                    class_names[labels[index]],
+                    class_names[answers.predicted[index]],
                     *(f"{value:.6f}" for value in row),
-                    f"{scores[index]:.6f}",
-                    bool(flags[index]),
-                    "; ".join(name for name, inside in zip(names, sets[index], strict=True) if inside),
+                    f"{answers.abnormal_scores[index]:.6f}",
+                    bool(answers.flags[index]),
+                    "; ".join(named(answers.prediction_sets[index], class_names)),
+                    answers.withheld[index],
                 ]
             )

@@ -4,12 +4,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.answers import answer
+from cxr_keras3.run.folder import Run
 from cxr_keras3.run.parity import Agreement
 from cxr_keras3.serving.outputs import Outputs
 
 
-def compare(expected: Outputs, found: Outputs, calibration: Calibration | None) -> Agreement:
+def compare(expected: Outputs, found: Outputs, run: Run) -> Agreement:
     """Compares the outputs for the same images, those of Keras first.
 
     Raises:
@@ -17,11 +18,8 @@ def compare(expected: Outputs, found: Outputs, calibration: Calibration | None) 
     """
     difference = np.abs(expected.probabilities - found.probabilities)
     flag = None
-    if calibration is not None:
-        ours, theirs = (
-            calibration.flag(calibration.abnormal_score(calibration.probabilities(each.logits)))
-            for each in (expected, found)
-        )
+    if run.calibration is not None:
+        ours, theirs = (np.asarray(answer(run, each.logits, each.features).flags) for each in (expected, found))
         flag = float(np.mean(ours == theirs))
     return Agreement(
         top1=float(np.mean(expected.logits.argmax(axis=1) == found.logits.argmax(axis=1))),

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base import files, records
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.folder import Run
 from cxr_keras3.run.parity import MAX_DIFFERENCE, PARITY, SCHEMA_VERSION, Parity
 from cxr_keras3.serving import batches, graph, runtimes
@@ -49,7 +48,7 @@ def export(run: Run, format_name: str, *, films: Images, source: str) -> Parity:
     folder.parent.mkdir(exist_ok=True)
     with files.replacing(folder) as written:
         written.mkdir()
-        found = _check(model, format_name, written, films=films, source=source, calibration=run.calibration)
+        found = _check(model, format_name, written, films=films, source=source, run=run)
         records.write(written / PARITY, found)
     return found
 
@@ -61,13 +60,13 @@ def _check(
     *,
     films: Images,
     source: str,
-    calibration: Calibration | None,
+    run: Run,
 ) -> Parity:
     """Writes the graph into a folder, reads it back from there, and compares the two."""
     write, read = FORMATS[format_name]
     expected = batches.run(FunctionRuntime(model.predict_on_batch, "Keras"), films, task="parity: Keras")
     write(model, folder)
-    float32 = compare(expected, batches.run(read(folder), films, task=f"parity: {format_name}"), calibration)
+    float32 = compare(expected, batches.run(read(folder), films, task=f"parity: {format_name}"), run)
     if not float32.is_equal:
         raise UserError(
             f"the export to {format_name} must equal the Keras model (probabilities within {MAX_DIFFERENCE}), "
@@ -76,13 +75,13 @@ def _check(
     bfloat16 = None
     if format_name == "openvino" and openvino_graph.processor_has_bfloat16():
         served = runtimes.OpenVINORuntime(folder, "bfloat16")
-        bfloat16 = compare(expected, batches.run(served, films, task="parity: openvino in bfloat16"), calibration)
+        bfloat16 = compare(expected, batches.run(served, films, task="parity: openvino in bfloat16"), run)
     return Parity(
         schema_version=SCHEMA_VERSION,
         format=format_name,
         images=len(films),
         source=source,
-        temperature=calibration.temperature if calibration else 1.0,
+        temperature=run.temperature,
         processor=platform.processor() or platform.machine(),
         checksums=files.checksums(path for path in sorted(folder.iterdir()) if path.is_file()),
         float32=float32,

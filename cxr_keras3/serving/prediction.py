@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_ARRAYS = frozenset({"image", "activation_maps", "lungs"})
+_HEADLINES = {True: "Abnormal: read first", False: "Nothing above the threshold", None: "Not calibrated: no flag"}
+_ARRAYS = frozenset({"image", "activation_maps", "lungs", "features"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,13 +19,17 @@ class Prediction:
         file: The file as it was named.
         accepted: Whether it could be read and is taken for a frontal chest film.
         reject_reason: Why not, in one line; empty where accepted.
-        probabilities: Class name to calibrated probability; they sum to 1. Empty where not accepted.
-        predicted: The most probable class; empty where not accepted.
-        prediction_set: The classes that cannot be ruled out at a coverage of 90 %, see
-            `cxr_keras3.run.calibration`; may be empty. None where not accepted or the run is not calibrated.
-        abnormal_score: Probability of any class but Normal, 0..1; None where not accepted.
-        flag: Whether a reader should look first, by the run's operating point; None where not accepted or
-            the run is not calibrated.
+        abnormal_score: How abnormal the film looks, 0..1, see `cxr_keras3.run.abnormality`; None where not accepted.
+        flag: Whether a reader should look first, by the operating point; None where not accepted or the run is not
+            calibrated.
+        predicted: Normal where not flagged, else the most probable class but Normal, see `cxr_keras3.run.answers`;
+            empty where not accepted.
+        prediction_set: The classes that cannot be ruled out at a coverage of 90 %, see `cxr_keras3.run.calibration`,
+            and the predicted one. None where not accepted or the run is not calibrated.
+        withheld: Why the predicted class is not to be named to a reader, one line; empty where it is.
+        probabilities: Class name to calibrated probability; they sum to 1. For research: they read the hospital, too.
+            Empty where not accepted.
+        site: Name of the site profile in use; empty without one.
         evidence_in_lungs: Share of what speaks for the predicted class that lies in the lungs, 0..1; None where not
             accepted, or no place speaks for it.
         warnings: What a reader should know of the image and of this answer, one short line each.
@@ -36,16 +41,19 @@ class Prediction:
             not accepted.
         lungs: bool (256, 256, 2), the patient's right lung, at the left of the picture, and the left one; None where
             not accepted.
+        features: float32 (C,), the pooled features; None where not accepted.
     """
 
     file: str
     accepted: bool
     reject_reason: str
-    probabilities: Mapping[str, float]
-    predicted: str
-    prediction_set: tuple[str, ...] | None
     abnormal_score: float | None
     flag: bool | None
+    predicted: str
+    prediction_set: tuple[str, ...] | None
+    withheld: str
+    probabilities: Mapping[str, float]
+    site: str
     evidence_in_lungs: float | None
     warnings: tuple[str, ...]
     model: str
@@ -54,6 +62,19 @@ class Prediction:
     image: npt.NDArray[np.uint8] | None
     activation_maps: Mapping[str, npt.NDArray[np.float32]] | None
     lungs: npt.NDArray[np.bool_] | None
+    features: npt.NDArray[np.float32] | None
+
+    @property
+    def headline(self) -> str:
+        """The answer to the first question, as a reader is told it; empty where not accepted."""
+        if not self.accepted:
+            return ""
+        return _HEADLINES[self.flag]
+
+    @property
+    def named(self) -> str:
+        """The predicted class as a reader is told it: "class withheld" where there is no ground to name one."""
+        return "class withheld" if self.withheld else self.predicted
 
     @classmethod
     def columns(cls) -> tuple[str, ...]:

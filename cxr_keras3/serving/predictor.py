@@ -19,8 +19,10 @@ from cxr_keras3.lungs import anatomy, evidence
 from cxr_keras3.lungs.segmenter import Lungs
 from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.lungs.sides import joined
-from cxr_keras3.run.calibration import NORMAL
+from cxr_keras3.run import site as sites
+from cxr_keras3.run.answers import Answers, answer, named
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
+from cxr_keras3.run.site import Site
 from cxr_keras3.serving import inputs, runtimes
 from cxr_keras3.serving.inputs import Decode, Input
 from cxr_keras3.serving.outputs import Outputs
@@ -48,13 +50,17 @@ class Predictor:
 
     Attributes:
         run: The run.
+        site: Where the films come from; None where that is not known.
         notices: What holds for every answer, such as that the run is not calibrated; also in their warnings.
         decode: Makes films of the bytes of files.
         description: Runtime and device, in words.
     """
 
-    def __init__(self, run: Run, *, runtime: str | None = None, decode: Decode = images.decode) -> None:
+    def __init__(
+        self, run: Run, *, runtime: str | None = None, site: Site | None = None, decode: Decode = images.decode
+    ) -> None:
         self.run = run
+        self.site = site
         self.decode = decode
         notices = []
         if run.calibration is None:
@@ -132,7 +138,7 @@ class Predictor:
             shown = self._showing.restricted(films, lungs[: len(batch)])
             asked = self.run.gate.reasons(shown, outputs.features[: len(batch)])
             reasons = [first or second for first, second in zip(asked, reasons, strict=True)]
-        probabilities = self.run.probabilities(outputs.logits)
+        answers = answer(self.run, outputs.logits, outputs.features, site=self.site)
         for index, (decoded, film, reason) in enumerate(zip(batch, films, reasons, strict=True)):
             if reason:
                 yield self._refused(decoded, reason)
@@ -140,9 +146,11 @@ class Predictor:
             yield self._accepted(
                 decoded,
                 film[..., 0],
-                probabilities[index],
+                answers,
+                index,
                 self._showing.on_film(outputs.activation_maps[index], lungs[index]),
                 lungs=lungs[index],
+                features=outputs.features[index],
                 notes=anatomy.notes(measured[index], film, lungs[index]),
             )
 
@@ -150,19 +158,15 @@ class Predictor:
         self,
         decoded: _Decoded,
         film: npt.NDArray[np.uint8],
-        probabilities: npt.NDArray[np.float64],
+        answers: Answers,
+        index: int,
         maps: npt.NDArray[np.float32],
         *,
         lungs: npt.NDArray[np.bool_],
+        features: npt.NDArray[np.float32],
         notes: tuple[str, ...],
     ) -> Prediction:
-        names, calibration = self.run.class_names, self.run.calibration
-        score, flag, prediction_set = 1.0 - float(probabilities[names.index(NORMAL)]), None, None
-        if calibration is not None:
-            flag = bool(calibration.flag(np.array([score]))[0])
-            chosen = calibration.prediction_sets(probabilities[np.newaxis])[0]
-            prediction_set = tuple(name for name, inside in zip(names, chosen, strict=True) if inside)
-        predicted = int(probabilities.argmax())
+        names, predicted = self.run.class_names, int(answers.predicted[index])
         inside = evidence.share_inside(maps[..., predicted], joined(lungs))
         if inside is not None and inside < evidence.LEAST_INSIDE:
             notes = (*notes, f"{1 - inside:.0%} of the evidence lies outside the lungs")
@@ -170,11 +174,13 @@ class Predictor:
             file=decoded.name,
             accepted=True,
             reject_reason="",
-            probabilities=dict(zip(names, probabilities.tolist(), strict=True)),
+            abnormal_score=float(answers.abnormal_scores[index]),
+            flag=None if answers.flags is None else bool(answers.flags[index]),
             predicted=names[predicted],
-            prediction_set=prediction_set,
-            abnormal_score=score,
-            flag=flag,
+            prediction_set=None if answers.prediction_sets is None else named(answers.prediction_sets[index], names),
+            withheld=answers.withheld[index],
+            probabilities=dict(zip(names, answers.probabilities[index].tolist(), strict=True)),
+            site=self.site.name if self.site else "",
             evidence_in_lungs=inside,
             warnings=(*decoded.warnings, *notes, *self.notices),
             model=self.run.name,
@@ -183,6 +189,7 @@ class Predictor:
             image=film,
             activation_maps=dict(zip(names, np.moveaxis(maps, -1, 0), strict=True)),
             lungs=lungs,
+            features=features,
         )
 
     def _refused(self, decoded: _Decoded, reason: str) -> Prediction:
@@ -190,11 +197,13 @@ class Predictor:
             file=decoded.name,
             accepted=False,
             reject_reason=reason,
-            probabilities={},
-            predicted="",
-            prediction_set=None,
             abnormal_score=None,
             flag=None,
+            predicted="",
+            prediction_set=None,
+            withheld="",
+            probabilities={},
+            site=self.site.name if self.site else "",
             evidence_in_lungs=None,
             warnings=decoded.warnings,
             model=self.run.name,
@@ -203,11 +212,16 @@ class Predictor:
             image=None if decoded.image is None else decoded.image[..., 0],
             activation_maps=None,
             lungs=None,
+            features=None,
         )
 
 
 def load(
-    run: Run | str | os.PathLike[str] | None = None, *, runtime: str | None = None, decode: Decode = images.decode
+    run: Run | str | os.PathLike[str] | None = None,
+    *,
+    runtime: str | None = None,
+    site: str | os.PathLike[str] | None = None,
+    decode: Decode = images.decode,
 ) -> Predictor:
     """Loads a run for scoring.
 
@@ -215,11 +229,12 @@ def load(
         run: A run or its folder; the reference model, which comes with the package, when None.
         runtime: "openvino", or a Keras backend: "jax", "tensorflow" or "torch". When None, OpenVINO where the run is
             exported to it. Keras runs on one backend a process.
+        site: The profile of the hospital that the films come from, which `python -m cxr_keras3.commission` writes.
         decode: Makes films of the bytes of files. A server that takes files from strangers passes that of
             `images.isolated.Decoders`.
 
     Raises:
-        UserError: Where the folder is not a finished run, or the runtime cannot serve it.
+        UserError: Where the folder is not a finished run, the runtime cannot serve it, or the site is not this run's.
 
     >>> from tfds_cxr import phantom
     >>> predictor = load()
@@ -229,7 +244,8 @@ def load(
     (True, ['COVID', 'Lung_Opacity', 'Normal', 'Viral Pneumonia'])
     """
     opened = run if isinstance(run, Run) else Run.open(None if run is None else Path(run))
-    return Predictor(opened, runtime=runtime, decode=decode)
+    profile = None if site is None else sites.read(Path(site), opened)
+    return Predictor(opened, runtime=runtime, site=profile, decode=decode)
 
 
 def _named(index: int, item: AnyInput) -> Input:

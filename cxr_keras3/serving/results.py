@@ -183,8 +183,9 @@ def parquet_schema(class_names: Sequence[str]) -> "pa.Schema":
     kinds |= dict.fromkeys(("abnormal_score", "evidence_in_lungs"), pa.float64())
     kinds |= dict.fromkeys(("prediction_set", "warnings"), pa.list_(pa.string()))
     kinds |= dict.fromkeys(class_names, pa.float64())
-    names = [name for name in Prediction.columns() if name != "probabilities"]
-    names[3:3] = class_names
+    names = list(Prediction.columns())
+    at = names.index("probabilities")
+    names[at : at + 1] = class_names
     return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
 
 

@@ -8,7 +8,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import backbone_table
 from cxr_keras3.model.backbone_table import FineTune
 
-ClassBalance = Literal["none", "weights", "sampling"]
+ClassBalance = Literal["none", "weights", "sampling", "strata"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,15 @@ class TrainingConfig:
     label_smoothing: float = 0.05
     """Mass moved from the label to the other classes: the labels are noisy by construction."""
     class_balance: ClassBalance = "weights"
-    """Against unequal classes (Normal is half the database, Viral Pneumonia a sixteenth): none, weights, sampling."""
+    """Against unequal classes: none, weights, sampling (classes drawn alike), strata (their sources and views, too)."""
     augment: bool = True
     """Rotate, shift, zoom, change greys, add noise, erase border and corners; never flip (the heart has a side)."""
     region: Region = "full"
     """What the model sees: full image, lungs (black outside the mask), crop (their box); no mask, left out."""
     surroundings: float = 0.0
     """Share of the images in fine-tuning that get an image of another class around their lungs; 0 is off."""
+    appearance: float = 0.0
+    """Share of the images in fine-tuning whose sharpness, resolution, compression and greys are redrawn; 0 is off."""
     moving_average: float = 0.0
     """Momentum of an average of the weights over the steps, used in place of the last ones: 0.99, say; 0 is off."""
     precision: Precision = "auto"
@@ -65,11 +67,13 @@ class TrainingConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} must be one of {', '.join(choices)}; received {getattr(self, name)!r}")
-        if self.surroundings and (self.fine_tune == "none" or self.trains_on_features):
-            raise UserError(
-                f"surroundings needs fine-tuning on images, received fine_tune {self.fine_tune} with "
-                f"{self.cached_views} cached views; add --fine-tune all, or --cached-views 0"
-            )
+        on_images = self.fine_tune != "none" and not self.trains_on_features
+        for name in ("surroundings", "appearance"):
+            if getattr(self, name) and not on_images:
+                raise UserError(
+                    f"{name} needs fine-tuning on images, received fine_tune {self.fine_tune} with "
+                    f"{self.cached_views} cached views; add --fine-tune all, or --cached-views 0"
+                )
         if self.surroundings and self.region != "full":
             raise UserError(
                 f"surroundings changes what lies around the lungs, and region {self.region} hides that; leave one out"
@@ -99,6 +103,7 @@ _RANGES = (
     ("dropout", 0.0, 0.9),
     ("label_smoothing", 0.0, 0.5),
     ("surroundings", 0.0, 1.0),
+    ("appearance", 0.0, 1.0),
     ("moving_average", 0.0, 0.9999),
     ("seed", 0, 2**31 - 1),
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +16,9 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
 from cxr_keras3.images.augment import as_row, augment, draw
 from cxr_keras3.lungs.showing import Showing
+from cxr_keras3.run import abnormality
+from cxr_keras3.run.calibration import NORMAL
 from cxr_keras3.training.config import ClassBalance
-from cxr_keras3.training.surroundings import Surroundings
 from tfds_cxr import database
 from tfds_cxr.labels import LABELS
 from tfds_cxr.reading import read
@@ -25,6 +26,8 @@ from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 SPLITS = ("train", "validation", "test")
 Augmentation = Literal["none", "host", "device"]
+Redraw = Callable[[int, tuple[int, int, int]], np.ndarray]
+"""Gives a training image, uint8 (299, 299, 1), by its position and a seed (run, epoch, position)."""
 VALIDATION_BATCH = 32
 _BATCHES_AHEAD = 6
 
@@ -57,6 +60,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def strata(self) -> np.ndarray:
+        """Source and view of each image, (N,) text: what is balanced within a class."""
+        return np.char.add(np.char.add(self.sources, "/"), self.views)
 
     def subset(self, chosen: np.ndarray) -> "Split":
         """The images at the given positions, or where a bool (N,) is true."""
@@ -132,6 +140,19 @@ def load_split(builder: Builder, split: str, *, showing: Showing | None = None) 
     )
 
 
+def fit_abnormality(features: np.ndarray, split: Split) -> abnormality.Abnormality:
+    """What says whether a film is abnormal, fitted on the pooled features, (N, C), of a split not trained on."""
+    return abnormality.fit(
+        features,
+        split.labels,
+        sources=split.sources,
+        views=split.views,
+        groups=split.group_ids,
+        normal=LABELS.index(NORMAL),
+        class_count=len(LABELS),
+    )
+
+
 def description(builder: Builder) -> dict[str, Any]:
     """What a manifest says of the data: version, fingerprint, counts by split and class, synthetic or not."""
     metadata = builder.info.metadata
@@ -146,6 +167,24 @@ def class_weights(labels: np.ndarray) -> dict[int, float]:
     """Weights inverse to the classes' frequencies, with a mean of 1 over the images."""
     present, found = np.unique(labels, return_counts=True)
     return {int(label): len(labels) / (len(present) * int(count)) for label, count in zip(present, found, strict=True)}
+
+
+def _shares(labels: np.ndarray, strata: np.ndarray | None, class_balance: ClassBalance) -> np.ndarray | None:
+    """How often to draw each image, float64 (N,), a sum of 1; None where each is taken once.
+
+    Classes are drawn alike, and with "strata" their strata by the root of their size: equal shares would show the three
+    films of the smallest source again and again.
+    """
+    if class_balance not in ("sampling", "strata"):
+        return None
+    _, classes = np.unique(labels, return_inverse=True)
+    cells = classes.astype(np.str_)
+    if class_balance == "strata" and strata is not None:
+        cells = np.char.add(cells, strata)
+    _, cell, sizes = np.unique(cells, return_inverse=True, return_counts=True)
+    shares = 1.0 / np.sqrt(sizes[cell])
+    shares /= np.bincount(classes, weights=shares)[classes]
+    return np.asarray(shares / shares.sum())
 
 
 def steps_per_epoch(image_count: int, batch_size: int) -> int:
@@ -163,7 +202,8 @@ def batches(
     class_balance: ClassBalance = "none",
     first_epoch: int = 0,
     process: tuple[int, int] = (0, 1),
-    surroundings: Surroundings | None = None,
+    strata: np.ndarray | None = None,
+    redraw: Redraw | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """Endless shuffled batches for `Model.fit`: inputs (batch_size, …), one-hot float32 (batch_size, classes), weights.
 
@@ -179,22 +219,24 @@ def batches(
         augmentation: "host" changes images here; "device" adds the changes to the inputs, for a model of
             `augment_on_device.training_model`.
         class_balance: "weights" adds each image's `class_weights` as float32 (batch_size,); "sampling" draws the
-            classes equally often, rare ones repeatedly, in place of each image once.
+            classes equally often, rare ones repeatedly, in place of each image once; "strata" their sources and
+            views, too.
         first_epoch: The epoch to begin with.
         process: This process's number, and how many there are.
-        surroundings: Gives the images in their place, before they are changed; of images only, in one view.
+        strata: (N,), what is drawn alike within a class by "strata".
+        redraw: Gives the images in their place, before they are changed; of images only, in one view.
     """
     targets = one_hot(labels)
     weights = np.array([class_weights(labels)[label] for label in labels], dtype=np.float32)
     size, (number, count) = min(batch_size, len(labels)), process
+    shares = _shares(labels, strata, class_balance)
 
     def positions() -> Iterator[tuple[int, np.ndarray]]:
         for epoch in itertools.count(first_epoch):
             generator = np.random.default_rng((seed, epoch))
-            if class_balance == "sampling":
-                order = generator.choice(len(labels), size=len(labels), p=weights / weights.sum(dtype=np.float64))
-            else:
-                order = generator.permutation(len(labels))
+            order = generator.permutation(len(labels))
+            if shares is not None:
+                order = generator.choice(len(labels), size=len(labels), p=shares)
             for step in range(steps_per_epoch(len(labels), batch_size)):
                 chosen = order[step * size : (step + 1) * size]
                 yield epoch, chosen[number * size // count : (number + 1) * size // count]
@@ -202,11 +244,11 @@ def batches(
     def batch(position: tuple[int, np.ndarray]) -> tuple[Any, ...]:
         epoch, chosen = position
         found: Any = inputs[epoch % len(inputs)][chosen]
-        if surroundings is not None:
-            found = np.stack([surroundings(int(index), seed=(seed, epoch, int(index))) for index in chosen])
+        seeds = [(seed, epoch, int(index)) for index in chosen]
+        if redraw is not None:
+            found = np.stack([redraw(int(index), own) for index, own in zip(chosen, seeds, strict=True)])
         if found.dtype == np.float16:
             found = found.astype(np.float32)
-        seeds = [(seed, epoch, int(index)) for index in chosen]
         if augmentation == "host":
             found = np.stack([augment(image, seed=own) for image, own in zip(found, seeds, strict=True)])
         elif augmentation == "device":

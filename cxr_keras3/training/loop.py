@@ -15,7 +15,6 @@ from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.training import checkpoint, data
 from cxr_keras3.training.config import TrainingConfig
-from cxr_keras3.training.surroundings import Surroundings
 
 WARMUP_SHARE = 0.1  # of the steps; the head is trained, so a short one keeps the backbone from a first jolt
 GRADIENT_NORM = 1.0
@@ -37,7 +36,8 @@ class Stage:
         validation_labels: int (M,).
         epochs: At most.
         peak_rate: Highest learning rate, reached after one tenth of the steps, then a cosine to zero.
-        surroundings: See `data.batches`.
+        strata: See `data.batches`.
+        redraw: See `data.batches`.
     """
 
     name: str
@@ -50,7 +50,8 @@ class Stage:
     validation_labels: np.ndarray
     epochs: int
     peak_rate: float
-    surroundings: Surroundings | None = None
+    strata: np.ndarray | None = None
+    redraw: data.Redraw | None = None
 
 
 def fit_stage(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str, Any]]:
@@ -122,7 +123,8 @@ def _run(stage: Stage, config: TrainingConfig, journal: "_Journal", *, tensorboa
         augmentation=stage.augmentation,
         class_balance=config.class_balance,
         first_epoch=done,
-        surroundings=stage.surroundings,
+        strata=stage.strata,
+        redraw=stage.redraw,
         process=devices.process(),
     )
     with progress.bar() as shown:

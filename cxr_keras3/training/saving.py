@@ -10,8 +10,8 @@ import keras
 
 from cxr_keras3.base import files, records
 from cxr_keras3.base.version import package_versions
-from cxr_keras3.run import calibration
-from cxr_keras3.run.folder import CALIBRATION, MANIFEST, MODEL
+from cxr_keras3.run import abnormality, calibration
+from cxr_keras3.run.folder import ABNORMALITY, CALIBRATION, MANIFEST, MODEL
 from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest
 from cxr_keras3.serving import batches, graph
 from cxr_keras3.serving.runtimes import FunctionRuntime
@@ -42,9 +42,12 @@ def save(
     with files.replacing(run_dir / MODEL) as written:
         model.save(written)
     runtime = FunctionRuntime(graph.build_graph(model, temperature=1.0).predict_on_batch, "Keras")
-    logits = batches.run(runtime, validation.images, task="validation").logits
-    figures = metrics.headline_figures(validation.labels, metrics.softmax(logits), groups=validation.group_ids)
-    fitted = calibration.fit(logits, validation.labels, class_names=LABELS)
+    outputs = batches.run(runtime, validation.images, task="validation")
+    figures = metrics.headline_figures(validation.labels, metrics.softmax(outputs.logits), groups=validation.group_ids)
+    heads = data.fit_abnormality(outputs.features, validation)
+    abnormality.save(heads, run_dir / ABNORMALITY)
+    scores = abnormality.score(heads.fitted_on)
+    fitted = calibration.fit(outputs.logits, scores, validation.labels, class_names=LABELS)
     records.write(run_dir / CALIBRATION, fitted)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,

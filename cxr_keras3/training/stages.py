@@ -19,6 +19,7 @@ from cxr_keras3.run import filling
 from cxr_keras3.run.filling import require_unfinished
 from cxr_keras3.run.folder import MANIFEST, SEGMENTER, Run
 from cxr_keras3.training import data, features, history, saving
+from cxr_keras3.training.appearance import Appearance
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.loop import Stage, fit_stage
 from cxr_keras3.training.surroundings import Surroundings
@@ -139,10 +140,7 @@ def fit_stages(
     from_cache = config.trains_on_features
     splits = {"train": train_split, "validation": validation_split}
     inputs = _inputs(model, config, splits, from_cache=from_cache, identity=identity, cache_dir=cache_dir)
-    surroundings = None
-    if config.surroundings:
-        images, labels = train_split.images, train_split.labels
-        surroundings = Surroundings.found(images, labels, Segmenter.open(), share=config.surroundings)
+    redraw = _redraw(config, train_split)
     with devices.training(config.precision, batch_size=config.batch_size) as differs:
         trained = model
         if differs:
@@ -162,7 +160,8 @@ def fit_stages(
                 validation_labels=validation_split.labels,
                 epochs=config.head_epochs if name == "head" else config.fine_tune_epochs,
                 peak_rate=config.head_learning_rate if name == "head" else config.learning_rate,
-                surroundings=surroundings if name != "head" else None,
+                strata=train_split.strata,
+                redraw=redraw if name != "head" else None,
             )
             rows += fit_stage(stage, config, run_dir=run_dir)
             if devices.is_chief():
@@ -170,6 +169,22 @@ def fit_stages(
     if differs:
         model.set_weights(trained.get_weights())
     return rows
+
+
+def _redraw(config: TrainingConfig, split: data.Split) -> data.Redraw | None:
+    """Gives training images with other surroundings and another appearance; None where neither is asked for."""
+    if not config.surroundings and not config.appearance:
+        return None
+    around = None
+    if config.surroundings:
+        around = Surroundings.found(split.images, split.labels, Segmenter.open(), share=config.surroundings)
+    appearance = Appearance(split.images, share=config.appearance)
+
+    def redraw(index: int, seed: tuple[int, int, int]) -> np.ndarray:
+        film = split.images[index] if around is None else around(index, seed=seed)
+        return appearance(film, seed=seed)
+
+    return redraw
 
 
 def _inputs(

@@ -32,6 +32,7 @@ def predict(
     resume: bool,
     heat_map_folder: Path | None,
     runtime: str | None,
+    site: Path | None,
 ) -> int:
     """Scores files and says what was found; returns the exit code, which tells whether some were refused.
 
@@ -42,12 +43,13 @@ def predict(
         resume: Go on with the output of an interrupted command.
         heat_map_folder: Gets a picture of each scored film; None for none.
         runtime: See `cxr_keras3.serving.runtimes.load_runtime`.
+        site: Profile of the hospital that the films come from; None where that is not known.
     """
     if output is not None:
         require_suffix(output)
     run = Run.open(run_dir)
     found = None if list(paths) == [Path("-")] else inputs.find(paths)
-    predictor = load(run, runtime=runtime)
+    predictor = load(run, runtime=runtime, site=site)
     progress.say(f"model: {run.folder}, {predictor.description}")
     for notice in predictor.notices:
         progress.say(f"note: {notice}")
@@ -89,13 +91,16 @@ def _show(accepted: Sequence[Prediction], *, class_names: Sequence[str]) -> None
     places = [Path(prediction.file).absolute() for prediction in accepted]
     folder = os.path.commonpath([place.parent for place in places])
     table = Table(caption=f"in {folder}", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0))
-    for name in ("file", *class_names, "predicted", "abnormal", "flag"):
+    for name in ("file", "flag", "abnormal", "predicted", *class_names):
         table.add_column(name, overflow="fold")
     for place, prediction in zip(places, accepted, strict=True):
         chances = [f"{prediction.probabilities[name]:.3f}" for name in class_names]
-        answer = (prediction.predicted, f"{prediction.abnormal_score:.3f}", flags[prediction.flag])
-        table.add_row(str(place.relative_to(folder)), *chances, *answer)
+        predicted = f"({prediction.predicted})" if prediction.withheld else prediction.predicted
+        answer = (flags[prediction.flag], f"{prediction.abnormal_score:.3f}", predicted)
+        table.add_row(str(place.relative_to(folder)), *answer, *chances)
     Console().print(table)
+    for reason in dict.fromkeys(prediction.withheld for prediction in accepted if prediction.withheld):
+        progress.say(f"in brackets: {reason}")
 
 
 def _report(refused: Sequence[Refusal], count: int) -> int:
