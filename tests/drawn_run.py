@@ -8,9 +8,12 @@ from PIL import Image
 
 from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base import files, records
-from cxr_keras3.run import calibration, gate
+from cxr_keras3.run import abnormality, calibration, gate
+from cxr_keras3.run.abnormality import Abnormality
+from cxr_keras3.run.answers import Answers
 from cxr_keras3.run.audit import Activation, Audit, Floor, LungMasks, Margin, Reason, RegionTests, Verdict
 from cxr_keras3.run.folder import (
+    ABNORMALITY,
     CALIBRATION,
     EVALUATION,
     EXPORTS,
@@ -25,6 +28,7 @@ from cxr_keras3.run.folder import (
 from cxr_keras3.run.manifest import INPUT_CONTRACT, SCHEMA_VERSION, Manifest
 from cxr_keras3.run.metrics import SCHEMA_VERSION as METRICS_SCHEMA_VERSION
 from cxr_keras3.run.metrics import (
+    AnswerFigures,
     AtPrevalence,
     CalibrationErrors,
     Errors,
@@ -77,9 +81,37 @@ def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = Fa
     records.write(folder / MANIFEST, manifest)
     if temperature is not None:
         thresholds = dict.fromkeys(calibration.COVERAGES, (0.9,) * len(LABELS))
-        fitted = calibration.Calibration(1, temperature, 0.95, 0.5, thresholds, LABELS, "validation", 100)
+        fitted = calibration.Calibration(
+            calibration.SCHEMA_VERSION, temperature, 0.95, 0.5, thresholds, LABELS, "validation", 100
+        )
         records.write(folder / CALIBRATION, fitted)
+        write_abnormality(folder)
     return folder
+
+
+def write_abnormality(
+    folder: Path, *, weights: np.ndarray = np.ones(4), bias: float = 2.0, evidenced: bool = True
+) -> None:
+    """The abnormal score is the logistic function of four times the mean brightness and a bias; one source."""
+    generator = np.random.default_rng(0)
+    normal = np.repeat([True, False], 200)
+    drawn = Abnormality(
+        weights=weights,
+        bias=bias,
+        sources=np.array(["drawn"]),
+        source_weights=np.zeros((4, 1)),
+        source_bias=np.zeros(1),
+        evidenced=np.full((1, 4), evidenced),
+        fitted_on=generator.normal(np.where(normal, -2.0, 2.0)),
+        fitted_on_normal=normal,
+        fitted_on_likeness=np.ones(400),
+    )
+    abnormality.save(drawn, folder / ABNORMALITY)
+
+
+def expected_score(pixels: np.ndarray, *, bias: float = 2.0) -> float:
+    """The abnormal score of uint8 (299, 299)."""
+    return float(1 / (1 + np.exp(-4 * pixels[:298, :298].mean() / 255.0 - bias)))
 
 
 def _write_graph(path: Path, temperature: float) -> None:
@@ -156,6 +188,7 @@ def write_evaluation(folder: Path, *, verdict: Verdict = "WARN", synthetic: bool
             specificity=figure(0.8),
             by_prevalence={share: _at_prevalence(0.7) for share in ("0.1", "0.5")},
         ),
+        answers=AnswerFigures(accuracy=figure(0.9), withheld=figure(0.2), accuracy_where_named=figure(0.9)),
         prediction_sets={},
         accuracy_by_share_answered={},
         floors={name: Floor(**vars(figure(value)), balanced_accuracy=figure(value)) for name, value in FLOORS.items()},
@@ -165,7 +198,15 @@ def write_evaluation(folder: Path, *, verdict: Verdict = "WARN", synthetic: bool
     )
     records.write(evaluation / METRICS, metrics)
     columns = {"image_id": [str(index) for index in range(100)]}
-    write_predictions(evaluation / PREDICTIONS, columns, labels, probabilities, calibrated=calibrated)
+    said = Answers(
+        probabilities=probabilities,
+        abnormal_scores=1 - probabilities[:, LABELS.index("Normal")],
+        flags=answers != LABELS.index("Normal"),
+        predicted=answers,
+        prediction_sets=calibrated.prediction_sets(probabilities),
+        withheld=("",) * 100,
+    )
+    write_predictions(evaluation / PREDICTIONS, columns, labels, said, class_names=LABELS)
     (evaluation / REPORT).write_text("<p>the report")
     (folder / MODEL_CARD).write_text("---\nlicense: other\n---\n\n# The model card\n")
     return metrics

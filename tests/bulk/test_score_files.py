@@ -201,6 +201,8 @@ def record(name: str, *, accepted: bool = True) -> dict:
         "prediction_set": ("Normal",) if accepted else None,
         "abnormal_score": 0.25 if accepted else None,
         "flag": False if accepted else None,
+        "withheld": "",
+        "site": "",
         "evidence_in_lungs": 0.5 if accepted else None,
         "warnings": ("a warning",),
         "model": "mine",

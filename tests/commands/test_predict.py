@@ -74,6 +74,8 @@ def test_files_folders_and_archives_in_one_table(run: Path, films: list[Path], t
             "prediction_set",
             "abnormal_score",
             "flag",
+            "withheld",
+            "site",
             "evidence_in_lungs",
         ),
         *("warnings", "model", "version", "sop_instance_uid"),

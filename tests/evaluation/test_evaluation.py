@@ -21,6 +21,7 @@ from cxr_keras3.evaluation import abstention, comparison, external, measures
 from cxr_keras3.evaluation.triage import PREVALENCES, triage
 from cxr_keras3.report import plots
 from cxr_keras3.run import calibration
+from cxr_keras3.run.answers import answer
 from cxr_keras3.run.filling import is_complete
 from cxr_keras3.run.folder import EVALUATION, GATE, MANIFEST, MODEL_CARD, PREDICTIONS, REPORT, Run
 from cxr_keras3.run.metrics import Metrics
@@ -39,15 +40,18 @@ def scored(seed: int, count: int = 120) -> tuple[np.ndarray, np.ndarray]:
     return labels, generator.normal(size=(count, 4)) + 2 * np.eye(4)[labels]
 
 
+def abnormal_scores(logits: np.ndarray) -> np.ndarray:
+    return 1.0 - metrics.softmax(logits)[:, NORMAL]
+
+
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_triage_is_what_its_definitions_say(seed: int) -> None:
     labels, logits = scored(seed)
-    fitted = calibration.fit(logits, labels, class_names=LABELS, sensitivity=0.8)
+    fitted = calibration.fit(logits, abnormal_scores(logits), labels, class_names=LABELS, sensitivity=0.8)
     new_labels, new_logits = scored(seed + 1)
-    probabilities = fitted.probabilities(new_logits)
-    found = triage(fitted, probabilities, new_labels, groups=np.arange(len(new_labels)))
-    flags, abnormal = fitted.flag(fitted.abnormal_score(probabilities)), new_labels != NORMAL
+    found = triage(fitted, abnormal_scores(new_logits), new_labels, groups=np.arange(len(new_labels)))
+    flags, abnormal = fitted.flag(abnormal_scores(new_logits)), new_labels != NORMAL
     assert found.sensitivity.value == pytest.approx(sk.recall_score(abnormal, flags))
     assert found.specificity.value == pytest.approx(sk.recall_score(~abnormal, ~flags))
     for prevalence in PREVALENCES:
@@ -63,7 +67,7 @@ def test_triage_is_what_its_definitions_say(seed: int) -> None:
 
 def test_surer_answers_are_righter_and_sets_are_counted() -> None:
     labels, logits = scored(0, 800)
-    fitted = calibration.fit(logits, labels, class_names=LABELS)
+    fitted = calibration.fit(logits, abnormal_scores(logits), labels, class_names=LABELS)
     probabilities, groups = fitted.probabilities(logits), np.arange(len(labels))
     rows = abstention.accuracy_by_share_answered(probabilities, labels, groups=groups)
     assert rows["1.0"].value == pytest.approx((probabilities.argmax(axis=1) == labels).mean())
@@ -75,10 +79,12 @@ def test_surer_answers_are_righter_and_sets_are_counted() -> None:
         assert row.mean_size.value == pytest.approx(sizes / len(labels))
 
 
-def test_images_of_one_class_leave_what_needs_two_undefined() -> None:
+def test_images_of_one_class_leave_what_needs_two_undefined(tmp_path: Path) -> None:
     labels, logits = scored(0)
-    fitted = calibration.fit(logits, labels, class_names=LABELS)
-    found = measures.measure(fitted, logits[labels == 0], labels[labels == 0], groups=np.arange((labels == 0).sum()))
+    covid = logits[labels == 0]
+    run = Run.open(drawn_run.write(tmp_path / "run"))
+    answers = answer(run, covid, np.zeros((len(covid), 4)))
+    found = measures.measure(run, covid, answers, np.zeros(len(covid), int), groups=np.arange(len(covid)))
     assert found.macro_auroc.value is None
     assert found.triage.specificity.value is None
     assert found.triage.sensitivity.value is not None
@@ -177,9 +183,13 @@ def test_predictions_follow_from_the_calibration(run_dir: Path) -> None:
     with (run_dir / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     for row in rows:
-        assert float(row["abnormal_score"]) == pytest.approx(1 - float(row["Normal"]), abs=2e-6)
         probabilities = np.array([[float(row[name]) for name in LABELS]])
-        inside = fitted.prediction_sets(probabilities)[0]
+        flagged = float(row["abnormal_score"]) >= fitted.abnormal_threshold
+        assert (row["flag"] == "True") == flagged == (row["predicted"] != "Normal")
+        if flagged:
+            most = max((name for name in LABELS if name != "Normal"), key=lambda name: float(row[name]))
+            assert row["predicted"] == most
+        inside = fitted.prediction_sets(probabilities)[0] | (np.array(LABELS) == row["predicted"])
         assert row["prediction_set"] == "; ".join(name for name, held in zip(LABELS, inside, strict=True) if held)
 
 
@@ -255,10 +265,11 @@ def test_external_images_need_a_calibrated_run(run_dir: Path, film: Path, tmp_pa
 
 def test_another_sensitivity_refits_and_the_same_does_not() -> None:
     labels, logits = scored(0)
-    first = calibration.adjusted(None, logits, labels, class_names=LABELS)
+    scores = abnormal_scores(logits)
+    first = calibration.adjusted(None, logits, scores, labels, class_names=LABELS)
     assert first.sensitivity == 0.95
-    assert calibration.adjusted(first, logits * 9, labels, class_names=LABELS) is first
-    second = calibration.adjusted(first, logits * 1.01, labels, class_names=LABELS, sensitivity=0.8)
+    assert calibration.adjusted(first, logits * 9, scores, labels, class_names=LABELS) is first
+    second = calibration.adjusted(first, logits * 1.01, scores, labels, class_names=LABELS, sensitivity=0.8)
     assert second.temperature == first.temperature  # exports hold it
     assert second.abnormal_threshold > first.abnormal_threshold
 

@@ -7,41 +7,47 @@ import pytest
 
 from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.folder import Run
 from cxr_keras3.run.parity import PARITY, Agreement, Parity
 from cxr_keras3.serving.comparing import compare
 from cxr_keras3.serving.outputs import Outputs
 from tests import drawn_run
 
-CALIBRATION = Calibration(1, 1.0, 0.95, 0.5, {"0.90": (1.0, 1.0)}, ("Sick", "Normal"), "validation", 10)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Flags where the first of its four features is at least a half."""
+    folder = drawn_run.write(tmp_path_factory.mktemp("runs") / "first")
+    drawn_run.write_abnormality(folder, weights=np.array([100.0, 0.0, 0.0, 0.0]), bias=-50.0)
+    return Run.open(folder)
 
 
 def outputs(shift: float = 0.0, *, images: int = 400) -> Outputs:
     abnormal = np.linspace(0.0, 1.0, images, dtype=np.float32) + np.float32(shift)
-    features = np.linspace(0.0, 10.0, images * 3, dtype=np.float32).reshape(images, 3)
-    maps = np.zeros((images, 2, 2, 2), np.float32) + abnormal[:, None, None, None]
-    probabilities = np.stack([abnormal, 1 - abnormal], axis=1)
+    features = np.repeat(abnormal[:, None], 4, axis=1)
+    maps = np.zeros((images, 2, 2, 4), np.float32) + abnormal[:, None, None, None]
+    probabilities = np.stack([abnormal, 0 * abnormal, 1 - abnormal, 0 * abnormal], axis=1)
     return Outputs(np.log(np.clip(probabilities, 1e-6, None)), probabilities, maps, features)
 
 
-def test_the_same_is_equal() -> None:
-    found = compare(outputs(), outputs(), CALIBRATION)
+def test_the_same_is_equal(run: Run) -> None:
+    found = compare(outputs(), outputs(), run)
     assert found == Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     assert found.is_equal
     assert found.decides_alike
 
 
-def test_differences_are_measured() -> None:
-    found = compare(outputs(), outputs(0.1), CALIBRATION)
+def test_differences_are_measured(run: Run, tmp_path: Path) -> None:
+    found = compare(outputs(), outputs(0.1), run)
     assert found.probabilities_largest == pytest.approx(0.1, abs=1e-5)
-    assert found.probabilities_mean == pytest.approx(0.1, abs=1e-5)
+    assert found.probabilities_mean == pytest.approx(0.05, abs=1e-5)  # two of four classes move
     assert found.activation_maps_largest == pytest.approx(0.1, abs=1e-5)
-    assert found.features_largest == 0.0
+    assert found.features_largest == pytest.approx(0.1, abs=1e-5)
     assert found.top1 == found.flag == pytest.approx(0.9, abs=0.01)
     assert not found.is_equal
     assert not found.decides_alike
-    assert compare(outputs(), outputs(0.1), None).flag is None
+    assert compare(outputs(), outputs(0.1), Run.open(drawn_run.write(tmp_path / "plain", temperature=None))).flag is None
 
 
 @pytest.mark.parametrize(
@@ -73,11 +79,11 @@ def test_limits(changed: dict[str, float], alike: bool, equal: bool) -> None:
     assert (agreement.decides_alike, agreement.is_equal) == (alike, equal)
 
 
-def test_outputs_of_another_shape_are_refused() -> None:
+def test_outputs_of_another_shape_are_refused(run: Run) -> None:
     other = outputs()
     with pytest.raises(UserError, match="shape"):
         compare(
-            outputs(), Outputs(other.logits, other.probabilities, other.activation_maps, other.features[:, :2]), None
+            outputs(), Outputs(other.logits, other.probabilities, other.activation_maps[:, :1], other.features), run
         )
 
 

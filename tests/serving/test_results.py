@@ -23,11 +23,13 @@ def prediction(index: int, *, model: str = "first") -> Prediction:
         file=f'films/{index}, "a".png',
         accepted=accepted,
         reject_reason="" if accepted else "damaged, export it again",
-        probabilities={"COVID": 0.1 * index, "Normal": 1.0 - 0.1 * index} if accepted else {},
-        predicted="COVID" if accepted else "",
-        prediction_set=NAMES[: index % 2 + 1] if accepted else None,
         abnormal_score=0.1 * index if accepted else None,
         flag=index % 2 == 0 if accepted else None,
+        predicted="COVID" if accepted else "",
+        prediction_set=NAMES[: index % 2 + 1] if accepted else None,
+        withheld="no ground to name it" if accepted else "",
+        probabilities={"COVID": 0.1 * index, "Normal": 1.0 - 0.1 * index} if accepted else {},
+        site="north",
         evidence_in_lungs=0.5 if accepted else None,
         warnings=("a warning", "another"),
         model=model,
@@ -36,6 +38,7 @@ def prediction(index: int, *, model: str = "first") -> Prediction:
         image=None,
         activation_maps=None,
         lungs=None,
+        features=None,
     )
 
 
@@ -72,6 +75,8 @@ def test_a_table_holds_every_field(suffix: str, tmp_path: Path) -> None:
             "prediction_set": "COVID; Normal",
             "abnormal_score": "0.1",
             "flag": "False",
+            "withheld": "no ground to name it",
+            "site": "north",
             "evidence_in_lungs": "0.5",
             "warnings": "a warning; another",
             "model": "first",
