@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         run_dir=options.model,
         address=options.address,
         runtime=options.runtime,
+        site=options.site,
     )
 
 
@@ -51,6 +52,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add("--output", required=True, metavar="DIR", help="folder or URI for the tables; one that exists is completed")
     add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
+    add("--site", type=Path, help="profile of the hospital that the films come from; see cxr commission")
     add(
         "--address",
         default="local",

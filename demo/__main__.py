@@ -41,6 +41,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="RUN",
         help="run folder; the reference model when left out; twice to compare two",
     )
+    add("--site", type=Path, help="profile of the hospital that the films come from, which cxr commission writes")
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add(
         "--allow-host",
@@ -65,6 +66,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.model and len(options.model) > 2:
         raise UserError(f"one run is served or two are compared, received {len(options.model)}; name at most two")
+    if options.site and len(options.model or ()) > 1:
+        raise UserError("a site profile is of one run, received --site and two of --model; leave one out")
     return options
 
 

@@ -21,7 +21,7 @@ def launch(options: argparse.Namespace, *, login: tuple[str, str] | None) -> Non
         options: The command's arguments.
         login: User and password; None to let anyone in.
     """
-    runs = [Run.open(folder) for folder in options.model or [None]]
+    runs = [Run.open(folder, site=options.site) for folder in options.model or [None]]
     listening = server.listen(options.host, options.port)
     with Decoders() as decoders:
         predictors = [serving.load(run, runtime=options.runtime, decode=decoders.decode) for run in runs]

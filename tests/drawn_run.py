@@ -50,6 +50,7 @@ from tfds_cxr.labels import LABELS
 
 FLOORS = {"thumbnail": 0.7, "border_only": 0.6}
 WEIGHTS = np.array([[3.0, 1.0, -2.0, 0.5]], dtype=np.float32)  # one feature to four logits
+BRIGHTNESS = np.ones(4)  # of the four features, the quarters' mean brightness, to the logit of abnormal
 EQUAL = Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -90,7 +91,7 @@ def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = Fa
 
 
 def write_abnormality(
-    folder: Path, *, weights: np.ndarray = np.ones(4), bias: float = 2.0, evidenced: bool = True
+    folder: Path, *, weights: np.ndarray = BRIGHTNESS, bias: float = 2.0, evidenced: bool = True
 ) -> None:
     """The abnormal score is the logistic function of four times the mean brightness and a bias; one source."""
     generator = np.random.default_rng(0)

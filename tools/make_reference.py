@@ -14,9 +14,9 @@ from pathlib import Path
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
 from cxr_keras3.run.filling import is_complete
-from cxr_keras3.run.folder import CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, REFERENCE, Run
+from cxr_keras3.run.folder import ABNORMALITY, CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, REFERENCE, Run
 
-FILES = (MANIFEST, CALIBRATION, GATE, MODEL_CARD)
+FILES = (MANIFEST, CALIBRATION, ABNORMALITY, GATE, MODEL_CARD)
 LICENCE = Path(__file__).with_name("reference_licence.txt")
 MAX_BYTES = 5_000_000
 

@@ -22,6 +22,7 @@ from cxr_keras3.bulk.bundle import unpack
 from cxr_keras3.bulk.listing import Location
 from cxr_keras3.bulk.reading import STORE_SILENT, Decoded, decode
 from cxr_keras3.images import ImageError
+from cxr_keras3.run.site import FILE
 from cxr_keras3.serving.inputs import Input
 
 MOST_FILMS = 128  # of a piece: small enough to be done again, large enough for tables of not too many parts
@@ -122,7 +123,8 @@ class _Scorer:
         self._folder = tempfile.TemporaryDirectory()  # OpenVINO reads it when the first batch comes
         run_dir = Path(self._folder.name)
         unpack(ray.get(bundle), run_dir)
-        self._predictor = serving.load(run_dir, runtime=runtime)
+        site = run_dir / FILE
+        self._predictor = serving.load(run_dir, site=site if site.exists() else None, runtime=runtime)
         if on_gpu and runtime == "jax":
             _require_gpu()
 

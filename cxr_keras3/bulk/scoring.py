@@ -19,17 +19,26 @@ LINE_SECONDS = 30.0
 """Between lines about what is done, where there is no terminal for a bar."""
 
 
-def score(inputs: Sequence[str], *, output: str, run_dir: Path | None, address: str, runtime: str | None) -> int:
+def score(
+    inputs: Sequence[str],
+    *,
+    output: str,
+    run_dir: Path | None,
+    site: Path | None,
+    address: str,
+    runtime: str | None,
+) -> int:
     """Scores what the output lacks; returns the exit code, which tells whether some files were refused.
 
     Args:
         inputs: Files, folders, patterns, archives, lists and URIs.
         output: Folder or URI for the tables.
         run_dir: The run; the reference model when None.
+        site: Profile of the hospital that the films come from; None where that is not known.
         address: Of the Ray cluster; "local" starts one here.
         runtime: See `runtimes.load_runtime`; JAX where the cluster has a GPU and the run its model, when None.
     """
-    run = Run.open(run_dir)
+    run = Run.open(run_dir, site=site)
     films = listing.films(inputs)
     output = output.removeprefix("file://")  # a disk, where parts are renamed and the output is locked
     root = output if listing.is_uri(output) else os.fspath(Path(output).absolute())

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
             f"the gateway needs {error.name}, which is not installed; python -m pip install 'cxr_keras3[pacs]'"
         ) from error
     if options.explain:
-        return gateway.explain(options.explain, state_path=options.state, run_dir=options.model)
+        return gateway.explain(options.explain, state_path=options.state, run_dir=options.model, site=options.site)
     return gateway.serve(options)
 
 
@@ -45,6 +45,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("--dicomweb", required=True, metavar="URL", help="of the archive's DICOMweb service")
     add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
+    add("--site", type=Path, help="profile of this hospital, which cxr commission writes")
     add("--runtime", choices=selection.RUNTIMES, help="what computes; see predict")
     add("--user", help="for basic authentication; the password is in CXR_PACS_PASSWORD")
     add(

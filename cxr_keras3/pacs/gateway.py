@@ -25,7 +25,7 @@ def serve(options: argparse.Namespace) -> int:
     Raises:
         UserError: Where the archive does not let us search, or the run cannot serve.
     """
-    run = Run.open(options.model)
+    run = Run.open(options.model, site=options.site)
     client = connection.connect(
         options.dicomweb,
         user=options.user,
@@ -70,13 +70,13 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def explain(study_uid: str, *, state_path: Path, run_dir: Path | None) -> int:
+def explain(study_uid: str, *, state_path: Path, run_dir: Path | None, site: Path | None) -> int:
     """Prints what the state file knows of a study; returns 0.
 
     Raises:
         UserError: Where it knows nothing.
     """
-    name, record = state.explain(state_path, study_uid, model=Run.open(run_dir).fingerprint)
+    name, record = state.explain(state_path, study_uid, model=Run.open(run_dir, site=site).fingerprint)
     if record is None:
         raise UserError(f"the gateway never saw this study, which its log would call {name}; check --model and --days")
     print(f"{record.stage}, in logs {name}", *record.reasons, sep="\n")  # noqa: T201 -- what was asked for

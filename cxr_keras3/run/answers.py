@@ -16,7 +16,6 @@ from cxr_keras3.run.calibration import NORMAL
 
 if TYPE_CHECKING:
     from cxr_keras3.run.folder import Run
-    from cxr_keras3.run.site import Site
 
 LEAST_EVIDENCE = 0.5
 """A class is named where the film looks more likely than not of a source that shows it beside normal films."""
@@ -45,27 +44,20 @@ class Answers:
     withheld: tuple[str, ...]
 
 
-def answer(
-    run: "Run",
-    logits: npt.NDArray[np.floating],
-    features: npt.NDArray[np.floating],
-    *,
-    site: "Site | None" = None,
-) -> Answers:
+def answer(run: "Run", logits: npt.NDArray[np.floating], features: npt.NDArray[np.floating]) -> Answers:
     """Answers of the model's outputs.
 
     Args:
-        run: The run.
+        run: The run, with the site that the films come from where that is known.
         logits: float (N, classes).
         features: Pooled features, float (N, C).
-        site: Where the films come from, commissioned for this run; None where that is not known.
     """
     probabilities = run.probabilities(logits)
     names, normal = run.class_names, run.class_names.index(NORMAL)
     if run.calibration is None:
         predicted = probabilities.argmax(axis=1)
         return Answers(probabilities, 1.0 - probabilities[:, normal], None, predicted, None, ("",) * len(predicted))
-    heads = run.required_abnormality
+    heads, site = run.required_abnormality, run.site
     calibrated = site.calibration if site else run.calibration
     scores = abnormality.score(heads.logits(features) + (site.offset if site else 0.0))
     flags = calibrated.flag(scores)

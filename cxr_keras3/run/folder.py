@@ -19,6 +19,7 @@ from cxr_keras3.run import abnormality as abnormalities
 from cxr_keras3.run import calibration as calibrations
 from cxr_keras3.run import gate as gates
 from cxr_keras3.run import manifest as manifests
+from cxr_keras3.run import site as sites
 from cxr_keras3.run.abnormality import Abnormality
 from cxr_keras3.run.calibration import Calibration
 from cxr_keras3.run.gate import Gate
@@ -28,6 +29,7 @@ from cxr_keras3.run.metrics import Metrics
 from cxr_keras3.run.parity import PARITY, Parity
 from cxr_keras3.run.parity import SCHEMA_VERSION as PARITY_SCHEMA_VERSION
 from cxr_keras3.run.predictions import Predictions, read_predictions
+from cxr_keras3.run.site import Site
 
 if TYPE_CHECKING:  # reading a run must import neither Keras nor TensorFlow
     import keras
@@ -54,22 +56,25 @@ class Run:
     Attributes:
         folder: The run folder.
         manifest: What the model is.
+        site: Where its films come from; None where that is not known.
     """
 
     def __init__(self, folder: Path, found: Manifest) -> None:
         self.folder = folder
         self.manifest = found
+        self.site: Site | None = None
         self._parities: dict[str, Parity] = {}
 
     @classmethod
-    def open(cls, folder: Path | None = None) -> Self:
+    def open(cls, folder: Path | None = None, *, site: Path | None = None) -> Self:
         """Opens a run folder.
 
         Args:
             folder: The folder; the reference model's when None.
+            site: Profile of the hospital that its films come from, see `cxr_keras3.run.site`; None where there is none.
 
         Raises:
-            UserError: Where it is not a finished run that this version understands.
+            UserError: Where it is not a finished run that this version understands, or the profile is of another run.
         """
         folder = REFERENCE if folder is None else folder
         path = folder / MANIFEST
@@ -77,7 +82,10 @@ class Run:
             raise UserError(
                 f"a run folder must hold {MANIFEST}, {folder} does not; pass a folder that training finished"
             )
-        return cls(folder, manifests.read(path))
+        run = cls(folder, manifests.read(path))
+        if site is not None:
+            run.site = sites.read(site, run=folder, fingerprint=run._own_fingerprint)
+        return run
 
     @property
     def name(self) -> str:
@@ -253,9 +261,16 @@ class Run:
     def fingerprint(self) -> str:
         """16 hexadecimal digits of SHA-256 over what decides its answers.
 
-        That is manifest, calibration, abnormality and gate, and the segmenter where the run has its own. The manifest holds the time
-        of training. An export, or an upgrade of this package, does not change it.
+        That is manifest, calibration, abnormality and gate, the segmenter where the run has its own, and the site
+        profile in use. The manifest holds the time of training. An export, or an upgrade of this package, does not
+        change it.
         """
+        if self.site is None:
+            return self._own_fingerprint
+        return hashlib.sha256(repr(self.site).encode()).hexdigest()[:16]  # the profile names the run's own
+
+    @cached_property
+    def _own_fingerprint(self) -> str:
         digest = hashlib.sha256()
         deciding = (*_DECIDING, _OWN_SEGMENTER) if self.segmenter_folder else _DECIDING
         for name in deciding:

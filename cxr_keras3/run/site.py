@@ -7,7 +7,6 @@ from typing import Literal
 from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run.calibration import Calibration
-from cxr_keras3.run.folder import Run
 
 SCHEMA_VERSION = 1
 FILE = "site.json"
@@ -68,23 +67,24 @@ class Site:
     reasons: tuple[str, ...]
 
 
-def read(path: Path, run: Run) -> Site:
+def read(path: Path, *, run: Path, fingerprint: str) -> Site:
     """Reads a site profile.
 
     Args:
         path: The file, or the folder that holds it as `site.json`.
-        run: The run that is to answer there.
+        run: Folder of the run that is to answer there.
+        fingerprint: Of that run.
 
     Raises:
         UserError: Where it is missing, damaged, of another version or another run, or says not to use the run there.
     """
     file = path / FILE if path.is_dir() else path
-    remedy = f"commission the site: python -m cxr_keras3.commission {run.folder} FILMS --output {path}"
+    remedy = f"commission the site: python -m cxr_keras3.commission {run} FILMS --output {path}"
     if not file.is_file():
         raise UserError(f"--site must be a folder that commissioning wrote, {path} is not; {remedy}")
     found = records.read(file, Site, version=SCHEMA_VERSION, remedy=remedy)
-    if found.fingerprint != run.fingerprint:
-        raise UserError(f"{file} was made for the run {found.run} as it was then, not for {run.folder}; {remedy}")
+    if found.fingerprint != fingerprint:
+        raise UserError(f"{file} was made for the run {found.run} as it was then, not for {run}; {remedy}")
     if found.verdict == "do not use":
         raise UserError(f"{file} says not to use this run there: {found.reasons[0]}")
     return found

@@ -19,10 +19,8 @@ from cxr_keras3.lungs import anatomy, evidence
 from cxr_keras3.lungs.segmenter import Lungs
 from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.lungs.sides import joined
-from cxr_keras3.run import site as sites
 from cxr_keras3.run.answers import Answers, answer, named
 from cxr_keras3.run.folder import CALIBRATION, GATE, Run
-from cxr_keras3.run.site import Site
 from cxr_keras3.serving import inputs, runtimes
 from cxr_keras3.serving.inputs import Decode, Input
 from cxr_keras3.serving.outputs import Outputs
@@ -50,23 +48,21 @@ class Predictor:
 
     Attributes:
         run: The run.
-        site: Where the films come from; None where that is not known.
         notices: What holds for every answer, such as that the run is not calibrated; also in their warnings.
         decode: Makes films of the bytes of files.
         description: Runtime and device, in words.
     """
 
-    def __init__(
-        self, run: Run, *, runtime: str | None = None, site: Site | None = None, decode: Decode = images.decode
-    ) -> None:
+    def __init__(self, run: Run, *, runtime: str | None = None, decode: Decode = images.decode) -> None:
         self.run = run
-        self.site = site
         self.decode = decode
         notices = []
         if run.calibration is None:
             notices.append(f"not calibrated: the run has no {CALIBRATION}, so no flag and no prediction set")
         if run.gate is None:
             notices.append(f"not checked whether this is a chest film: the run has no {GATE}")
+        if run.site is not None:
+            notices.append(f"by the profile of the site {run.site.name}: {run.site.verdict}")
         if run.manifest.is_synthetic:
             notices.append("trained on synthetic images: means nothing for a real film")
         self.notices = tuple(notices)
@@ -138,7 +134,7 @@ class Predictor:
             shown = self._showing.restricted(films, lungs[: len(batch)])
             asked = self.run.gate.reasons(shown, outputs.features[: len(batch)])
             reasons = [first or second for first, second in zip(asked, reasons, strict=True)]
-        answers = answer(self.run, outputs.logits, outputs.features, site=self.site)
+        answers = answer(self.run, outputs.logits, outputs.features)
         for index, (decoded, film, reason) in enumerate(zip(batch, films, reasons, strict=True)):
             if reason:
                 yield self._refused(decoded, reason)
@@ -180,7 +176,7 @@ class Predictor:
             prediction_set=None if answers.prediction_sets is None else named(answers.prediction_sets[index], names),
             withheld=answers.withheld[index],
             probabilities=dict(zip(names, answers.probabilities[index].tolist(), strict=True)),
-            site=self.site.name if self.site else "",
+            site=self.run.site.name if self.run.site else "",
             evidence_in_lungs=inside,
             warnings=(*decoded.warnings, *notes, *self.notices),
             model=self.run.name,
@@ -203,7 +199,7 @@ class Predictor:
             prediction_set=None,
             withheld="",
             probabilities={},
-            site=self.site.name if self.site else "",
+            site=self.run.site.name if self.run.site else "",
             evidence_in_lungs=None,
             warnings=decoded.warnings,
             model=self.run.name,
@@ -219,17 +215,18 @@ class Predictor:
 def load(
     run: Run | str | os.PathLike[str] | None = None,
     *,
-    runtime: str | None = None,
     site: str | os.PathLike[str] | None = None,
+    runtime: str | None = None,
     decode: Decode = images.decode,
 ) -> Predictor:
     """Loads a run for scoring.
 
     Args:
         run: A run or its folder; the reference model, which comes with the package, when None.
+        site: The profile of the hospital that the films come from, which `python -m cxr_keras3.commission` writes; of a
+            run that is open already, its own counts.
         runtime: "openvino", or a Keras backend: "jax", "tensorflow" or "torch". When None, OpenVINO where the run is
             exported to it. Keras runs on one backend a process.
-        site: The profile of the hospital that the films come from, which `python -m cxr_keras3.commission` writes.
         decode: Makes films of the bytes of files. A server that takes files from strangers passes that of
             `images.isolated.Decoders`.
 
@@ -243,9 +240,9 @@ def load(
     >>> prediction.accepted, sorted(prediction.probabilities)
     (True, ['COVID', 'Lung_Opacity', 'Normal', 'Viral Pneumonia'])
     """
-    opened = run if isinstance(run, Run) else Run.open(None if run is None else Path(run))
-    profile = None if site is None else sites.read(Path(site), opened)
-    return Predictor(opened, runtime=runtime, site=profile, decode=decode)
+    if not isinstance(run, Run):
+        run = Run.open(None if run is None else Path(run), site=None if site is None else Path(site))
+    return Predictor(run, runtime=runtime, decode=decode)
 
 
 def _named(index: int, item: AnyInput) -> Input:

@@ -47,9 +47,9 @@ def predict(
     """
     if output is not None:
         require_suffix(output)
-    run = Run.open(run_dir)
+    run = Run.open(run_dir, site=site)
     found = None if list(paths) == [Path("-")] else inputs.find(paths)
-    predictor = load(run, runtime=runtime, site=site)
+    predictor = load(run, runtime=runtime)
     progress.say(f"model: {run.folder}, {predictor.description}")
     for notice in predictor.notices:
         progress.say(f"note: {notice}")

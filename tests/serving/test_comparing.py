@@ -14,7 +14,6 @@ from cxr_keras3.serving.outputs import Outputs
 from tests import drawn_run
 
 
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Flags where the first of its four features is at least a half."""
@@ -47,7 +46,9 @@ def test_differences_are_measured(run: Run, tmp_path: Path) -> None:
     assert found.top1 == found.flag == pytest.approx(0.9, abs=0.01)
     assert not found.is_equal
     assert not found.decides_alike
-    assert compare(outputs(), outputs(0.1), Run.open(drawn_run.write(tmp_path / "plain", temperature=None))).flag is None
+    assert (
+        compare(outputs(), outputs(0.1), Run.open(drawn_run.write(tmp_path / "plain", temperature=None))).flag is None
+    )
 
 
 @pytest.mark.parametrize(
