@@ -135,6 +135,17 @@ def build(session: nox.Session) -> None:
     _run(session, "python -m build --quiet --outdir dist")
 
 
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Write deploy/requirements.txt again: the image's packages at the pinned versions, each with its hashes."""
+    _install(session)
+    _run(session, "python -m pip install --quiet uv")
+    command = "uv pip compile pyproject.toml --extra image --constraint constraints.txt --generate-hashes --quiet"
+    options = "--no-emit-index-url --no-header --no-annotate --python-version 3.11"
+    platform = "--python-platform x86_64-manylinux_2_28 --output-file deploy/requirements.txt --upgrade"
+    _run(session, f"{command} {options} {platform}")
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into site/, with warnings as errors; needs no network but for the installation."""
