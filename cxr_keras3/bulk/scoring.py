@@ -1,9 +1,11 @@
 """The bulk command, once its arguments are read: list the films, start Ray, score what is missing, and report."""
 
+import json
 import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import ray
@@ -12,6 +14,7 @@ from cxr_keras3.base import progress
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
 from cxr_keras3.base.version import __version__
 from cxr_keras3.bulk import bundle, listing, pipeline, tables
+from cxr_keras3.run import drift
 from cxr_keras3.run.folder import MODEL, Run
 from cxr_keras3.serving import runtimes
 
@@ -56,6 +59,7 @@ def score(
                 work = pipeline.pieces(missing, slots=cpus)
                 counts = pipeline.score_pieces(work, bundle=packed, runtime=runtime, gpus=gpus, root=root)
                 _show(counts, total=len(films), done=len(films) - len(missing))
+            _compare(run, root)
             return _report({film.name for film in films}, tables.done(root), root=root)
 
 
@@ -93,6 +97,21 @@ def _show(counts: Iterable[pipeline.Count], *, total: int, done: int) -> None:
             if not progress.console.is_terminal and now - told >= LINE_SECONDS:
                 told, rate = now, (done - before) / (now - begun)
                 progress.say(f"{done} of {total} films, {rate:.3g}/s, {refused} refused, {total - done} left")
+
+
+def _compare(run: Run, root: str) -> None:
+    """Writes how far all scored films differ from those that the run was validated on, and says so where they do."""
+    if run.gate is None or run.abnormality is None or not tables.done(root).scored:
+        return
+    distances, scores = tables.measured(root)
+    found = drift.differences(run, distances=distances, scores=scores)
+    tables.publish(root, tables.DRIFT, json.dumps({name: asdict(each) for name, each in found.items()}).encode())
+    if len(distances) >= drift.WINDOW and any(each.p_value < drift.ALARM for each in found.values()):
+        said = ", ".join(f"{name.replace('_', ' ')} {each.statistic:.2f}" for name, each in found.items())
+        progress.say(
+            f"note: these {len(distances)} films differ from those that the run was validated on (Kolmogorov-Smirnov: "
+            f"{said}); commission the site: python -m cxr_keras3.commission"
+        )
 
 
 def _report(names: Collection[str], found: tables.Done, *, root: str) -> int:

@@ -3,6 +3,7 @@
 <root>/run.json                what made the rows
 <root>/scored/part-….parquet   films that were scored: the columns of predict's table after the key
 <root>/rejects/part-….parquet  files that were not: key, file, reject_reason and what else is known
+<root>/drift.json              how far the scored films differ from those that the run was validated on
 """
 
 import hashlib
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
@@ -27,7 +30,7 @@ from cxr_keras3.bulk.listing import is_uri
 from cxr_keras3.serving import results
 
 SCORED, REJECTS = "scored", "rejects"
-RUN, LOCK = "run.json", "lock"
+RUN, LOCK, DRIFT = "run.json", "lock", "drift.json"
 SCHEMA_VERSION = 2
 REJECT_COLUMNS = ("key", "file", "reject_reason", "warnings", "model", "version", "sop_instance_uid")
 
@@ -116,6 +119,16 @@ def done(root: str) -> Done:
         else:
             names.append([])
     return Done(*names)
+
+
+def measured(root: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Distances and abnormal scores of the films scored, (N,) each; films without a distance are left out."""
+    system, base = fsspec.core.url_to_fs(root)
+    system.invalidate_cache()
+    columns = ["distance", "abnormal_score"]
+    parts = pyarrow.dataset.dataset(f"{base}/{SCORED}", filesystem=system, format="parquet")
+    table = parts.to_table(columns=columns).drop_null()
+    return tuple(table.column(name).to_numpy() for name in columns)
 
 
 def part_name(names: Sequence[str]) -> str:

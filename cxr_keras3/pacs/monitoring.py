@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.pacs.state import STAGES
+from cxr_keras3.run.drift import Stream
 
 
 class Monitoring:
@@ -18,6 +19,8 @@ class Monitoring:
         failures: Attempts in vain by kind: "server away", "study".
         server_up: 1 where the archive answered last time, else 0.
         last_pass: When all studies were last gone through, in seconds since 1970.
+        drift: Kolmogorov-Smirnov statistic of the last films against the validation films, by measure.
+        drift_alarm: 1 where they differ by it, else 0.
         study_seconds: From the first request for a study to its report in the archive.
     """
 
@@ -29,6 +32,8 @@ class Monitoring:
         self.failures = counter("cxr_pacs_failures", "Attempts in vain, by kind", ["kind"])
         self.server_up = gauge("cxr_pacs_server_up", "1 where the archive answered last time")
         self.last_pass = gauge("cxr_pacs_last_pass_timestamp_seconds", "When all was last gone through")
+        self.drift = gauge("cxr_pacs_drift", "How far the last films differ from validation, 0 to 1", ["measure"])
+        self.drift_alarm = gauge("cxr_pacs_drift_alarm", "1 where the last films differ from validation", ["measure"])
         self.study_seconds = Histogram(
             "cxr_pacs_study_seconds", "Fetching, scoring and storing a study", registry=self.registry
         )
@@ -37,6 +42,12 @@ class Monitoring:
         for kind in ("server away", "study"):
             self.failures.labels(kind)
         self.show_stages(dict.fromkeys(STAGES, 0))
+
+    def show_drift(self, stream: Stream) -> None:
+        """Shows what is known of the last films."""
+        for measure, found in stream.found.items():
+            self.drift.labels(measure).set(found.statistic)
+            self.drift_alarm.labels(measure).set(measure in stream.alarms)
 
     def show_stages(self, counts: dict[str, int]) -> None:
         """Shows how many studies are at each stage."""

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from threading import Event
 
@@ -26,6 +27,7 @@ from cxr_keras3.pacs.parametric_map import build_maps
 from cxr_keras3.pacs.segmentation import build_segmentations
 from cxr_keras3.pacs.state import NOTHING, STORED, State, StudyRecord
 from cxr_keras3.pacs.structured_report import build_report
+from cxr_keras3.run.drift import Stream
 from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import Predictor
 
@@ -60,6 +62,11 @@ class Gateway:
     days: int
     settle_seconds: float
     fhir: Receiver | None = None
+
+    @cached_property
+    def stream(self) -> Stream:
+        """The films scored since the gateway started."""
+        return Stream(self.predictor.run)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +161,9 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
     }
     for outcome, count in outcomes.items():
         gateway.monitoring.films.labels(outcome).inc(count)
+    for film in found.films:
+        gateway.stream.add(distance=film.prediction.distance, score=film.prediction.abnormal_score)
+    gateway.monitoring.show_drift(gateway.stream)
     words = "report, heat map and lungs stored" if found.documents else "nothing to report"
     log.info(
         "study %s: %s, films scored: %d, images refused: %d, %.1f s",

@@ -81,21 +81,25 @@ class Gate:
         beyond = np.maximum(np.square(centred).sum(axis=1) - along.sum(axis=1), 0.0)  # below it by rounding alone
         return np.asarray((along / self.variances[:-1]).sum(axis=1) + beyond / self.variances[-1])
 
+    def relative(self, distances: Floats) -> Floats:
+        """Distances, (N,), of squared ones: 1 is the largest accepted."""
+        return np.asarray(np.sqrt(distances / self.threshold))
+
     def orientations(self, images: Images) -> Floats:
         """Probabilities of `ORIENTATIONS`, (N, 5), of canonical images (N, 299, 299, 1)."""
         logits = _thumbnails(images) @ self.weights + self.bias
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
-    def reasons(self, images: Images, features: Floats) -> list[str]:
+    def reasons(self, images: Images, distances: Floats) -> list[str]:
         """Why each image is refused, one line each; empty where it is accepted.
 
         Args:
             images: uint8 (N, 299, 299, 1), canonical.
-            features: float32 (N, C), the pooled features of these images.
+            distances: float32 (N,), of the pooled features of these images, see `distances`.
         """
         contrasts = images.std(axis=(1, 2, 3))
-        rows = zip(contrasts, self.orientations(images), self.distances(features), strict=True)
+        rows = zip(contrasts, self.orientations(images), distances, strict=True)
         return [self._reason(float(contrast), chances, float(distance)) for contrast, chances, distance in rows]
 
     def _reason(self, contrast: float, chances: Floats, distance: float) -> str:

@@ -30,6 +30,8 @@ class Prediction:
         probabilities: Class name to calibrated probability; they sum to 1. For research: they read the hospital, too.
             Empty where not accepted.
         site: Name of the site profile in use; empty without one.
+        distance: From the training films, in features; 1 is the largest accepted. None where not accepted or the run
+            has no gate.
         evidence_in_lungs: Share of what speaks for the predicted class that lies in the lungs, 0..1; None where not
             accepted, or no place speaks for it.
         warnings: What a reader should know of the image and of this answer, one short line each.
@@ -54,6 +56,7 @@ class Prediction:
     withheld: str
     probabilities: Mapping[str, float]
     site: str
+    distance: float | None
     evidence_in_lungs: float | None
     warnings: tuple[str, ...]
     model: str

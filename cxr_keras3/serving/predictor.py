@@ -130,9 +130,12 @@ class Predictor:
         films = np.stack([decoded.image for decoded in batch if decoded.image is not None])
         measured = [anatomy.measure(outlines) for outlines in lungs[: len(batch)]]
         reasons = [anatomy.refusal(each, film) for each, film in zip(measured, films, strict=True)]
+        distances: list[float | None] = [None] * len(batch)
         if self.run.gate is not None:
             shown = self._showing.restricted(films, lungs[: len(batch)])
-            asked = self.run.gate.reasons(shown, outputs.features[: len(batch)])
+            squared = self.run.gate.distances(outputs.features[: len(batch)])
+            distances = self.run.gate.relative(squared).tolist()
+            asked = self.run.gate.reasons(shown, squared)
             reasons = [first or second for first, second in zip(asked, reasons, strict=True)]
         answers = answer(self.run, outputs.logits, outputs.features)
         for index, (decoded, film, reason) in enumerate(zip(batch, films, reasons, strict=True)):
@@ -147,6 +150,7 @@ class Predictor:
                 self._showing.on_film(outputs.activation_maps[index], lungs[index]),
                 lungs=lungs[index],
                 features=outputs.features[index],
+                distance=distances[index],
                 notes=anatomy.notes(measured[index], film, lungs[index]),
             )
 
@@ -160,6 +164,7 @@ class Predictor:
         *,
         lungs: npt.NDArray[np.bool_],
         features: npt.NDArray[np.float32],
+        distance: float | None,
         notes: tuple[str, ...],
     ) -> Prediction:
         names, predicted = self.run.class_names, int(answers.predicted[index])
@@ -177,6 +182,7 @@ class Predictor:
             withheld=answers.withheld[index],
             probabilities=dict(zip(names, answers.probabilities[index].tolist(), strict=True)),
             site=self.run.site.name if self.run.site else "",
+            distance=distance,
             evidence_in_lungs=inside,
             warnings=(*decoded.warnings, *notes, *self.notices),
             model=self.run.name,
@@ -200,6 +206,7 @@ class Predictor:
             withheld="",
             probabilities={},
             site=self.run.site.name if self.run.site else "",
+            distance=None,
             evidence_in_lungs=None,
             warnings=decoded.warnings,
             model=self.run.name,

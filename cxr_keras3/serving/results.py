@@ -180,7 +180,7 @@ def parquet_schema(class_names: Sequence[str]) -> "pa.Schema":
     import pyarrow as pa  # noqa: PLC0415 -- takes a quarter of a second that other formats save
 
     kinds = {"accepted": pa.bool_(), "flag": pa.bool_()}
-    kinds |= dict.fromkeys(("abnormal_score", "evidence_in_lungs"), pa.float64())
+    kinds |= dict.fromkeys(("abnormal_score", "distance", "evidence_in_lungs"), pa.float64())
     kinds |= dict.fromkeys(("prediction_set", "warnings"), pa.list_(pa.string()))
     kinds |= dict.fromkeys(class_names, pa.float64())
     names = list(Prediction.columns())

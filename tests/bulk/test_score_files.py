@@ -203,6 +203,7 @@ def record(name: str, *, accepted: bool = True) -> dict:
         "flag": False if accepted else None,
         "withheld": "",
         "site": "",
+        "distance": 0.25 if accepted else None,
         "evidence_in_lungs": 0.5 if accepted else None,
         "warnings": ("a warning",),
         "model": "mine",

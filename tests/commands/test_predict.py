@@ -76,6 +76,7 @@ def test_files_folders_and_archives_in_one_table(run: Path, films: list[Path], t
             "flag",
             "withheld",
             "site",
+            "distance",
             "evidence_in_lungs",
         ),
         *("warnings", "model", "version", "sop_instance_uid"),

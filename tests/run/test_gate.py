@@ -46,7 +46,7 @@ def test_distances_are_mahalanobis_distances(fitted: gate.Gate) -> None:
 def test_a_film_passes_and_a_turned_inverted_or_blank_one_does_not(fitted: gate.Gate) -> None:
     upright = films(20, seed=5)
     near = np.repeat(np.expm1(fitted.mean)[np.newaxis], 20, axis=0)
-    assert fitted.reasons(upright, near) == [""] * 20
+    assert fitted.reasons(upright, fitted.distances(near)) == [""] * 20
     for picture, words in (
         (np.rot90(upright, 1, (1, 2)), "90 degrees counter-clockwise"),
         (np.rot90(upright, 2, (1, 2)), "upside down"),
@@ -54,13 +54,13 @@ def test_a_film_passes_and_a_turned_inverted_or_blank_one_does_not(fitted: gate.
         (255 - upright, "inverted"),
         (np.full_like(upright, 90), "blank"),
     ):
-        reasons = fitted.reasons(picture, near)
+        reasons = fitted.reasons(picture, fitted.distances(near))
         assert all(words in reason and "\n" not in reason for reason in reasons)
 
 
 def test_what_is_far_from_the_training_films_is_refused(fitted: gate.Gate) -> None:
     far = np.full((3, 6), 200.0, dtype=np.float32)
-    assert all("does not look like" in reason for reason in fitted.reasons(films(3, seed=6), far))
+    assert all("does not look like" in reason for reason in fitted.reasons(films(3, seed=6), fitted.distances(far)))
 
 
 def test_features_that_never_stir_do_no_harm() -> None:
@@ -69,7 +69,7 @@ def test_features_that_never_stir_do_no_harm() -> None:
     for train in (dead, np.zeros_like(dead)):
         fitted = gate.fit(train, train, images_train=films(30, seed=0))
         assert np.all(np.isfinite(fitted.distances(train)))
-        assert fitted.reasons(films(30, seed=0), train) == [""] * 30
+        assert fitted.reasons(films(30, seed=0), fitted.distances(train)) == [""] * 30
 
 
 def test_saved_and_loaded_it_says_the_same(fitted: gate.Gate, tmp_path: Path) -> None:
