@@ -163,7 +163,8 @@ def handle(gateway: Gateway, study: archive.ListedStudy, record: StudyRecord) ->
         gateway.monitoring.films.labels(outcome).inc(count)
     for film in found.films:
         gateway.stream.add(distance=film.prediction.distance, score=film.prediction.abnormal_score)
-    gateway.monitoring.show_drift(gateway.stream)
+    if found.films:
+        gateway.monitoring.show_drift(gateway.stream)
     words = "report, heat map and lungs stored" if found.documents else "nothing to report"
     log.info(
         "study %s: %s, films scored: %d, images refused: %d, %.1f s",

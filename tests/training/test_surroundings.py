@@ -72,7 +72,10 @@ def test_films_without_lungs_stay_as_they_are() -> None:
 
 def test_batches_hold_them() -> None:
     given = Surroundings(FILMS, LUNGS, CLASSES, share=1.0)
-    inputs, _ = next(data.batches(FILMS[np.newaxis], CLASSES, batch_size=12, seed=4, surroundings=given))
+    drawn = data.batches(
+        FILMS[np.newaxis], CLASSES, batch_size=12, seed=4, redraw=lambda index, seed: given(index, seed=seed)
+    )
+    inputs, _ = next(drawn)
     plain, _ = next(data.batches(FILMS[np.newaxis], CLASSES, batch_size=12, seed=4))
     assert all(not np.array_equal(one, other) for one, other in zip(inputs, plain, strict=True))
 
