@@ -16,7 +16,7 @@ NO_UNIT = codes.UCUM.NoUnits
 CHEST_FILM = Code("399208008", "SCT", "Plain X-ray of chest")
 CHEST = Code("51185008", "SCT", "Thoracic structure")
 
-ABNORMAL = Code("ABNORMAL", SCHEME, "Abnormal score: probability of any class but Normal")
+ABNORMAL = Code("ABNORMAL", SCHEME, "Abnormal score, 0 to 1")
 THRESHOLD = Code("THRESHOLD", SCHEME, "Operating point: abnormal score from which a film is flagged")
 SENSITIVITY = Code("SENSITIVITY", SCHEME, "Operating point: share of abnormal validation films flagged")
 EVIDENCE = Code("EVIDENCE", SCHEME, "Share of the evidence for that class that lies in the lungs")
