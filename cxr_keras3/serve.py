@@ -31,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     progress.say(f"address: http://{options.host}:{options.port}/v2   stop: Ctrl-C")
     return serve(
         options.model,
+        site=options.site,
         runtime=options.runtime,
         host=options.host,
         port=options.port,
@@ -45,6 +46,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--model", type=Path, metavar="RUN", help="run folder; the reference model when left out")
+    add("--site", type=Path, help="profile of the hospital that the films come from; see cxr commission")
     add("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     add("--port", type=int, default=8080, help="default: 8080")
     add(

@@ -82,7 +82,8 @@ def draw(film: ScoredFilm, run: Run, *, title: str) -> npt.NDArray[np.uint8]:
         shown = shown.resize((round(shown.width * factor), round(shown.height * factor)), Image.Resampling.BICUBIC)
     grey = np.asarray(shown)
     heat = heat_maps.drawn(prediction, grey)
-    captions = (title or "film", f"what speaks for {_spoken(prediction.predicted)}, and the lungs' outlines")
+    shown_class = "the class" if prediction.withheld else _spoken(prediction.predicted)
+    captions = (title or "film", f"what speaks for {shown_class}, and the lungs' outlines")
     for column, (picture, caption) in enumerate(zip((grey, heat), captions, strict=True)):
         left = MARGIN + column * (SIDE + MARGIN)
         page.paste(Image.fromarray(picture), (left, HEAD + (SIDE - grey.shape[0]) // 2))
@@ -98,12 +99,14 @@ def draw(film: ScoredFilm, run: Run, *, title: str) -> npt.NDArray[np.uint8]:
 def _draw_panel(pen: ImageDraw.ImageDraw, film: ScoredFilm, run: Run, *, left: int) -> None:
     """Writes the figures: the flag first, then a bar for each class."""
     prediction, top = film.prediction, HEAD
-    flag = {True: "flagged: look first", False: "not flagged", None: "not calibrated: no flag"}[prediction.flag]
-    pen.text((left, top), flag, NOTE if prediction.flag else INK, _font(26))
+    pen.text((left, top), prediction.headline, NOTE if prediction.flag else INK, _font(24))
     rows = [f"abnormal score {prediction.abnormal_score:.3f}"]
-    if run.calibration:
-        rows.append(f"flagged from {run.calibration.abnormal_threshold:.3f}")
-        rows.append(f"(sensitivity {100 * run.calibration.sensitivity:.0f} % on validation films)")
+    if run.operating_point:
+        rows.append(f"flagged from {run.operating_point.abnormal_threshold:.3f}")
+        films = "the site's films" if run.site else "validation films"
+        rows.append(f"(sensitivity {100 * run.operating_point.sensitivity:.0f} % on {films})")
+    if prediction.withheld:
+        rows.append("class withheld: nothing evidences it")
     for row in rows:
         top += 24 if row is not rows[0] else 44
         pen.text((left, top), row, INK if row is rows[0] else SOFT, _font(18))

@@ -21,13 +21,16 @@ THRESHOLD = Code("THRESHOLD", SCHEME, "Operating point: abnormal score from whic
 SENSITIVITY = Code("SENSITIVITY", SCHEME, "Operating point: share of abnormal validation films flagged")
 EVIDENCE = Code("EVIDENCE", SCHEME, "Share of the evidence for that class that lies in the lungs")
 FLAG = Code("FLAG", SCHEME, "Flagged for a reader to look first")
-PREDICTED = Code("PREDICTED", SCHEME, "Most probable class")
+PREDICTED = Code("PREDICTED", SCHEME, "Class that the model names")
 IN_SET = Code("SET90", SCHEME, "Class that cannot be ruled out at a coverage of 90 %")
 NO_CLASS = Code("NONE", SCHEME, "none of the classes")
 MODEL = Code("MODEL", SCHEME, "Model that answered")
+SITE = Code("SITE", SCHEME, "Profile of the hospital by which the model answered")
+WITHHELD = Code("WITHHELD", SCHEME, "Class withheld: nothing evidences it")
+REASON = Code("REASON", SCHEME, "Why the class is withheld")
 
 FLAGGED = Code("FLAGGED", SCHEME, "Abnormal: read first")
-NOT_FLAGGED = Code("NOTFLAGGED", SCHEME, "No finding above the threshold")
+NOT_FLAGGED = Code("NOTFLAGGED", SCHEME, "Nothing above the threshold")
 """The finding of a film, which is the flag; a run without calibration states none."""
 
 
@@ -53,4 +56,4 @@ def model_code(name: str, fingerprint: str) -> Code:
 
 def site_code(name: str) -> Code:
     """The code of a site profile: a digest of its name, which may be long or in any script."""
-    return Code(hashlib.sha256(name.encode()).hexdigest()[:16], SCHEME, name[:64])
+    return Code(hashlib.sha256(name.encode()).hexdigest()[:16], SCHEME, name[:64].encode("ascii", "replace").decode())

@@ -19,13 +19,17 @@ from cxr_keras3.pacs.codes import (
     NO_UNIT,
     NOT_FLAGGED,
     PREDICTED,
+    REASON,
     SCHEME,
     SCHEME_UID,
     SENSITIVITY,
+    SITE,
     THRESHOLD,
+    WITHHELD,
     class_code,
     model_code,
     probability_code,
+    site_code,
 )
 from cxr_keras3.pacs.documents import MANUFACTURER, STATEMENT, bare_source, common, complete
 from cxr_keras3.pacs.films import ScoredFilm
@@ -100,6 +104,8 @@ def _group(film: ScoredFilm, number: int, run: Run, version: str) -> sr.Measurem
         qualitative_evaluations=[sr.QualitativeEvaluation(name, value) for name, value in _stated(prediction, run)],
         source_images=[sr.SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
     )
+    if prediction.withheld:
+        group[0].ContentSequence.append(_text(REASON, prediction.withheld))
     for text in (STATEMENT, *prediction.warnings):
         group[0].ContentSequence.append(_text(codes.DCM.Comment, text))
     return group
@@ -111,9 +117,9 @@ def _measured(prediction: Prediction, run: Run) -> dict[Code, float]:
     measured[ABNORMAL] = float(prediction.abnormal_score or 0.0)
     if prediction.evidence_in_lungs is not None:
         measured[EVIDENCE] = prediction.evidence_in_lungs
-    if run.calibration:
-        measured[THRESHOLD] = run.calibration.abnormal_threshold
-        measured[SENSITIVITY] = run.calibration.sensitivity
+    if run.operating_point:
+        measured[THRESHOLD] = run.operating_point.abnormal_threshold
+        measured[SENSITIVITY] = run.operating_point.sensitivity
     return measured
 
 
@@ -121,8 +127,10 @@ def _stated(prediction: Prediction, run: Run) -> list[tuple[Code, Code]]:
     """All that is said of a film in codes: what, and its value."""
     stated = [
         (MODEL, model_code(ascii_name(run), run.fingerprint)),
-        (PREDICTED, class_code(prediction.predicted)),
+        (PREDICTED, WITHHELD if prediction.withheld else class_code(prediction.predicted)),
     ]
+    if prediction.site:
+        stated.append((SITE, site_code(prediction.site)))
     if prediction.flag is not None:
         stated.append((FLAG, codes.SCT.Yes if prediction.flag else codes.SCT.No))
         in_set = [class_code(name) for name in prediction.prediction_set or ()]

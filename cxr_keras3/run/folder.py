@@ -164,6 +164,11 @@ class Run:
         return self.abnormality
 
     @property
+    def operating_point(self) -> Calibration | None:
+        """The calibration by which films are flagged: the site's where it is known; None where there is none."""
+        return self.site.calibration if self.site else self.calibration
+
+    @property
     def temperature(self) -> float:
         """What logits are divided by; 1 where the run is not calibrated."""
         return self.calibration.temperature if self.calibration else 1.0

@@ -52,7 +52,7 @@ def outputs(class_names: Sequence[str]) -> dict[str, Output]:
     """What is answered, by name."""
     return {
         "accepted": Output("BOOL", (-1,), "whether the film could be read and is a frontal chest film"),
-        "abnormal_score": Output("FP32", (-1,), "probability of any class but Normal; -1 where not accepted"),
+        "abnormal_score": Output("FP32", (-1,), "how abnormal the film looks; -1 where not accepted"),
         "probabilities": Output(
             "FP32", (-1, len(class_names)), f"calibrated, of {', '.join(class_names)}; -1 where not accepted"
         ),

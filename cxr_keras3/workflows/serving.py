@@ -17,12 +17,20 @@ GRACE = 10  # seconds that requests in hand are given at the end
 
 
 def serve(
-    run_dir: Path | None, *, runtime: str | None, host: str, port: int, token: str | None, hosts: Collection[str]
+    run_dir: Path | None,
+    *,
+    site: Path | None,
+    runtime: str | None,
+    host: str,
+    port: int,
+    token: str | None,
+    hosts: Collection[str],
 ) -> int:
     """Serves until SIGINT or SIGTERM, and returns 0 then.
 
     Args:
         run_dir: The run; the reference model when None.
+        site: Profile of the hospital that the films come from; None where that is not known.
         runtime: See `cxr_keras3.serving.runtimes.load_runtime`.
         host: Address to listen on.
         port: Port to listen on.
@@ -37,7 +45,7 @@ def serve(
     except OSError as error:
         raise UserError(f"--host and --port must be a free address, received {host}:{port} ({error})") from error
     with listening, Decoders() as decoders:
-        predictor = load(Run.open(run_dir), runtime=runtime, decode=decoders.decode)
+        predictor = load(Run.open(run_dir, site=site), runtime=runtime, decode=decoders.decode)
         progress.say(f"model: {predictor.run.name}, {predictor.description}, fingerprint {predictor.run.fingerprint}")
         for notice in predictor.notices:
             progress.say(f"note: {notice}")

@@ -58,7 +58,8 @@ def test_the_bundle_is_fhir_and_says_what_the_report_says(kind: str, predictor: 
         values = {each.code.coding[0].code: each for each in members}
         for name, probability in film.prediction.probabilities.items():
             assert float(values["P:" + name.replace(" ", "")].valueQuantity.value) == pytest.approx(probability)
-        assert values["PREDICTED"].valueCodeableConcept.coding[0].display == film.prediction.predicted
+        withheld = codes.WITHHELD.meaning if film.prediction.withheld else film.prediction.predicted
+        assert values["PREDICTED"].valueCodeableConcept.coding[0].display == withheld
         assert values["PREDICTED"].code.coding[0].system == f"urn:oid:{codes.SCHEME_UID}"
         assert values["MODEL"].valueCodeableConcept.coding[0].code == predictor.run.fingerprint
 

@@ -488,3 +488,14 @@ def test_what_is_stored_is_what_the_conformance_statement_says(predictor: servin
     for name in run.class_names:
         own |= {make(name).value for make in (codes.class_code, codes.probability_code, codes.contribution_code)}
     assert named <= stated_codes | own
+
+
+def test_the_report_names_the_site_and_why_a_class_is_withheld(predictor: serving.Predictor, run: Run) -> None:
+    (film,) = scored(predictor, "dx")
+    said = replace(film.prediction, withheld="nothing evidences it here", site="Spital Süd")
+    document = structured_report.build_report([replace(film, prediction=said)], run, version=__version__)
+    (group,) = hd.sr.Comprehensive3DSR.from_dataset(reread(document)).content.get_image_measurement_groups()
+    evaluated = {item.name.value: item.value for item in group.get_qualitative_evaluations()}
+    assert evaluated["PREDICTED"].value == "WITHHELD"
+    assert evaluated["SITE"].meaning == "Spital S?d"
+    assert b"nothing evidences it here" in written(document)
