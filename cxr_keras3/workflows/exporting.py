@@ -24,7 +24,7 @@ def export(run: Run, format_name: str, *, files: Sequence[Path] | None, data_dir
         files: Films to compare on; the validation split of the run's dataset when None.
         data_dir: Folder of built datasets; TFDS's default when None.
     """
-    films, source = _decoded(files) if files else finishing.validation_films(run, data_dir)
+    films, source = decoded(files) if files else finishing.validation_films(run, data_dir)
     found = exporting.export(run, format_name, films=films, source=source)
     for precision, agreement in (("float32", found.float32), ("bfloat16", found.bfloat16)):
         if agreement is not None:
@@ -39,7 +39,8 @@ def export(run: Run, format_name: str, *, files: Sequence[Path] | None, data_dir
     progress.say(f"export: {run.export_folder(format_name)}")
 
 
-def _decoded(files: Sequence[Path]) -> tuple[np.ndarray, str]:
+def decoded(files: Sequence[Path]) -> tuple[np.ndarray, str]:
+    """Canonical films of files to compare on, and where they come from, in words."""
     if len(files) < MIN_IMAGES:
         raise UserError(f"--images must name at least {MIN_IMAGES} films to compare on, received {len(files)}")
     films = [images.canonical(images.decode(file).pixels) for file in files]
