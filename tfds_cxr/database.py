@@ -11,7 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,14 +83,14 @@ class Listing:
     missing: list[str]
 
 
-def require_folder(folder: Path) -> None:
+def require_folder(folder: Path, *, expected: str = EXPECTED_LAYOUT) -> None:
     """Refuses a manual folder that is not there.
 
     Raises:
         DatabaseError: Where it is not.
     """
     if not folder.is_dir():
-        raise DatabaseError(f"the manual folder must exist, received {folder}; it must hold {EXPECTED_LAYOUT}")
+        raise DatabaseError(f"the manual folder must exist, received {folder}; it must hold {expected}")
 
 
 @contextmanager
@@ -102,32 +102,55 @@ def opened(folder: Path) -> Iterator[AnyPath]:
     Raises:
         DatabaseError: Where there is none, or more than one.
     """
-    require_folder(folder)
+    with found(folder, _holds_class_folders, what="the database", expected=EXPECTED_LAYOUT) as root:
+        yield root
+
+
+@contextmanager
+def found(folder: Path, is_root: Callable[[AnyPath], bool], *, what: str, expected: str) -> Iterator[AnyPath]:
+    """Finds the one folder that satisfies `is_root`, in `folder`, below it, or inside a zip there.
+
+    Args:
+        folder: Where to look.
+        is_root: Whether a folder is what is looked for.
+        what: Its name, for the errors.
+        expected: What it holds, for the errors.
+
+    Raises:
+        DatabaseError: Where there is none, or more than one.
+    """
+    require_folder(folder, expected=expected)
     with ExitStack() as archives:
-        candidates = list(_roots(folder, archives, depth=_SEARCH_DEPTH))
+        candidates = list(_roots(folder, is_root, archives, depth=_SEARCH_DEPTH))
         if not candidates:
-            raise DatabaseError(f"no copy of the database found in {folder}; expected {EXPECTED_LAYOUT}")
+            raise DatabaseError(f"no copy of {what} found in {folder}; expected {expected}")
         if len(candidates) > 1:
             raise DatabaseError(
-                f"{len(candidates)} copies of the database found in {folder} "
+                f"{len(candidates)} copies of {what} found in {folder} "
                 f"({', '.join(str(root) for root in candidates)}); name the folder of one of them"
             )
         yield candidates[0]
 
 
-def _roots(folder: AnyPath, archives: ExitStack, *, depth: int) -> Iterator[AnyPath]:
-    children: list[AnyPath] = sorted(folder.iterdir(), key=lambda child: child.name)
-    if any(child.is_dir() and class_of_folder(child.name) for child in children):
+def _holds_class_folders(folder: AnyPath) -> bool:
+    return any(child.is_dir() and class_of_folder(child.name) for child in folder.iterdir())
+
+
+def _roots(
+    folder: AnyPath, is_root: Callable[[AnyPath], bool], archives: ExitStack, *, depth: int
+) -> Iterator[AnyPath]:
+    if is_root(folder):
         yield folder
         return
+    children: list[AnyPath] = sorted(folder.iterdir(), key=lambda child: child.name)
     for child in children:
         if child.name.startswith(".") or child.name == _MACOS:
             continue
         if child.is_dir() and depth > 0:
-            yield from _roots(child, archives, depth=depth - 1)
+            yield from _roots(child, is_root, archives, depth=depth - 1)
         elif isinstance(child, Path) and child.suffix.casefold() == ".zip":
             archive = archives.enter_context(_open_zip(child))
-            yield from _roots(zipfile.Path(archive), archives, depth=depth)
+            yield from _roots(zipfile.Path(archive), is_root, archives, depth=depth)
 
 
 def _open_zip(path: Path) -> zipfile.ZipFile:

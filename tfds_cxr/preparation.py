@@ -8,10 +8,10 @@ file on the data disk rather than in memory, or being decoded twice. (For machin
 import hashlib
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import IO, Any
+from typing import IO, Any, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -86,14 +86,28 @@ class Record:
         )
 
 
-class Prepared:
+class AnyRecord(Protocol):
+    """What `Prepared` asks of a record: its split, and what goes into the dataset; see `Record`."""
+
+    @property
+    def split(self) -> str: ...  # noqa: D102 -- see `Record`
+
+    def example(self, image_png: bytes, mask_png: bytes | None) -> Example: ...  # noqa: D102 -- see `Record`
+
+
+AnyRecordType = TypeVar("AnyRecordType", bound=AnyRecord)
+Source = TypeVar("Source")
+Facts = TypeVar("Facts")
+
+
+class Prepared(Generic[AnyRecordType]):
     """All records, with the spool that holds their encoded images and masks.
 
     Attributes:
         records: In the order of the files.
     """
 
-    def __init__(self, records: list[Record], spans: list[tuple[Span, Span | None]], spool: IO[bytes]) -> None:
+    def __init__(self, records: list[AnyRecordType], spans: list[tuple[Span, Span | None]], spool: IO[bytes]) -> None:
         self.records = records
         self._spans = spans
         self._spool = spool
@@ -109,7 +123,7 @@ class Prepared:
         return self._spool.read(span[1])
 
 
-def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared:
+def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared[Record]:
     """Reads, checks, groups and splits all files.
 
     Args:
@@ -120,9 +134,29 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared:
     Raises:
         DatabaseError: Naming every file that cannot be used, and why.
     """
-    facts: list[ImageFacts | images.ImageError] = []
+    facts, spans = spooled(files, decode, spool=spool)
+    return Prepared(assign(files, facts), spans, spool)
+
+
+def spooled(
+    files: Sequence[Source],
+    decode_one: Callable[[Source], tuple[bytes, bytes | None, Facts] | images.ImageError],
+    *,
+    spool: IO[bytes],
+) -> tuple[list[Facts | images.ImageError], list[tuple[Span, Span | None]]]:
+    """Decodes files on all cores, and puts their encoded images and masks into the spool.
+
+    Args:
+        files: What is decoded.
+        decode_one: Gives encoded image, encoded mask and facts of a file, or why it has none.
+        spool: See `prepare`.
+
+    Returns:
+        Facts of every file, or why it has none; and where image and mask lie, of those that have facts.
+    """
+    facts: list[Facts | images.ImageError] = []
     spans: list[tuple[Span, Span | None]] = []
-    decoded = map_ahead(decode, files, ahead=_LOOK_AHEAD)
+    decoded = map_ahead(decode_one, files, ahead=_LOOK_AHEAD)
     for _, result in zip(progress.track(files, description="reading images"), decoded, strict=True):
         if isinstance(result, images.ImageError):
             facts.append(result)
@@ -130,7 +164,7 @@ def prepare(files: Sequence[DatabaseFile], *, spool: IO[bytes]) -> Prepared:
         image_png, mask_png, known = result
         spans.append((_append(spool, image_png), _append(spool, mask_png) if mask_png else None))
         facts.append(known)
-    return Prepared(assign(files, facts), spans, spool)
+    return facts, spans
 
 
 def assign(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts | images.ImageError]) -> list[Record]:
@@ -139,16 +173,7 @@ def assign(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts | images.Im
     Raises:
         DatabaseError: Naming every file that cannot be used, and why.
     """
-    problems = [
-        f"{file.label}/{file.filename}: {fact}"
-        for file, fact in zip(files, facts, strict=True)
-        if isinstance(fact, images.ImageError)
-    ]
-    if problems:
-        raise DatabaseError(
-            f"every file must be a readable image, {len(problems)} of {len(files)} are not: "
-            f"{'; '.join(problems)}; restore them from the original archive, or delete them to build without them"
-        )
+    require_readable([f"{file.label}/{file.filename}" for file in files], facts)
     records = _records(files, [fact for fact in facts if isinstance(fact, ImageFacts)])
     empty = set(splits.SPLITS) - {record.split for record in records}
     if empty:
@@ -157,6 +182,22 @@ def assign(files: Sequence[DatabaseFile], facts: Sequence[ImageFacts | images.Im
             "build from a larger copy"
         )
     return records
+
+
+def require_readable(names: Sequence[str], facts: Sequence[object]) -> None:
+    """Refuses a copy with files that cannot be used: those whose fact is an `ImageError`.
+
+    Raises:
+        DatabaseError: Naming every one, and why.
+    """
+    problems = [
+        f"{name}: {fact}" for name, fact in zip(names, facts, strict=True) if isinstance(fact, images.ImageError)
+    ]
+    if problems:
+        raise DatabaseError(
+            f"every file must be a readable image, {len(problems)} of {len(names)} are not: "
+            f"{'; '.join(problems)}; restore them from the original archive, or delete them to build without them"
+        )
 
 
 def decode(file: DatabaseFile) -> tuple[bytes, bytes | None, ImageFacts] | images.ImageError:

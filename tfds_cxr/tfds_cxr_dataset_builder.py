@@ -88,7 +88,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
         self.info.metadata.update(facts)
         return {split: prepared.examples(split) for split in splits.SPLITS}
 
-    def _prepare(self, files: list[database.DatabaseFile]) -> "preparation.Prepared | distributed.Prepared":
+    def _prepare(
+        self, files: list[database.DatabaseFile]
+    ) -> "preparation.Prepared[preparation.Record] | distributed.Prepared":
         if self._config.beam_options or self._config.beam_runner:
             from tfds_cxr import distributed  # noqa: PLC0415 -- imports Beam, which the build on one machine spares
 

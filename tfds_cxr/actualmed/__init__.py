@@ -1,0 +1,1 @@
+"""Actualmed COVID-19 films: its table and its builder."""

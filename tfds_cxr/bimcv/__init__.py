@@ -1,0 +1,1 @@
+"""BIMCV-COVID19+: its table and its builder."""

@@ -1,0 +1,1 @@
+"""CheXpert: its table and its builder."""

@@ -1,0 +1,1 @@
+"""COVID-CXNet: its table and its builder."""

@@ -1,0 +1,1 @@
+"""COVIDGR-1.0: its table and its builder."""

@@ -1,0 +1,1 @@
+"""Eurorad cases of COVID-19: its table and its builder."""

@@ -1,0 +1,1 @@
+"""COVID-19 Image Data Collection: its table and its builder."""

@@ -1,0 +1,1 @@
+"""Montgomery County chest films: its table and its builder."""

@@ -1,0 +1,1 @@
+"""Indiana University chest films in Open-i: its table and its builder."""

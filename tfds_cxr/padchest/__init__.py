@@ -1,0 +1,1 @@
+"""PadChest: its table and its builder."""

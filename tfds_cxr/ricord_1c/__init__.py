@@ -1,0 +1,1 @@
+"""MIDRC-RICORD-1c: its table and its builder."""

@@ -1,0 +1,1 @@
+"""Shenzhen Hospital chest films: its table and its builder."""

@@ -1,0 +1,1 @@
+"""SIRM COVID-19 database: its table and its builder."""

@@ -1,0 +1,1 @@
+"""VinDr-CXR: its table and its builder."""
