@@ -22,7 +22,7 @@ MISSING = "missing_files.txt"
 """File of the built dataset with the names of the films that the collection lists and the copy lacks."""
 
 
-class CollectionBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc]  # no types
+class CollectionBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc, call-arg]  # TFDS ships no types
     """Films of one collection in the database's form, see `tfds_cxr.collections.table`."""
 
     COLLECTION: ClassVar[Collection]

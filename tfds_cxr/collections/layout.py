@@ -53,8 +53,10 @@ def holds(*patterns: str) -> Callable[[AnyPath], bool]:
 
 def holds_images(folder: AnyPath) -> bool:
     """Tells a folder with an image in it, or in a folder of it."""
-    children = list(folder.iterdir())
-    below = [part for child in children if child.is_dir() and _seen(child.name) for part in child.iterdir()]
+    children: list[AnyPath] = list(folder.iterdir())
+    below: list[AnyPath] = [
+        part for child in children if child.is_dir() and _seen(child.name) for part in child.iterdir()
+    ]
     return any(is_image(part.name) for part in (*children, *below))
 
 
