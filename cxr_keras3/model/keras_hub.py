@@ -1,5 +1,7 @@
 """KerasHub's backbones as models from an image to a feature map. The extra `hub` installs it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,6 +10,9 @@ import numpy as np
 from cxr_keras3.backend import selection
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model.backbone_table import Backbone
+
+PREPROCESSOR = "preprocessor_config.json"
+"""Where Hugging Face's checkpoints say how pixels are scaled."""
 
 
 def library() -> Any:  # noqa: ANN401 -- KerasHub ships no types
@@ -44,7 +49,7 @@ def build_backbone(row: Backbone, shape: tuple[int, int, int], *, preset: str = 
     constructor = getattr(hub.models, row.constructor)
     if preset:
         model = constructor.from_preset(preset, image_shape=shape)
-        _require_same_scaling(row, hub.layers.ImageConverter.from_preset(preset), preset)
+        _require_same_scaling(row, _scaling(hub.layers.ImageConverter.from_preset(preset), preset), preset)
     else:
         model = constructor(image_shape=shape, **row.arguments)
     expected = {key: model.get_config()[key] for key in row.arguments}
@@ -64,9 +69,42 @@ def _as_map(tokens: Any, row: Backbone, shape: tuple[int, int, int]) -> Any:  # 
     return keras.layers.Reshape((shape[0] // row.patch, shape[1] // row.patch, tokens.shape[-1]))(patches)
 
 
-def _require_same_scaling(row: Backbone, converter: Any, preset: str) -> None:  # noqa: ANN401 -- KerasHub ships no types
+def _scaling(converter: Any, preset: str) -> tuple[Any, Any]:  # noqa: ANN401 -- KerasHub ships no types
+    """What a preset multiplies pixels of 0..255 with and then adds, a number or one for each channel.
+
+    Args:
+        converter: Its ImageConverter; None where KerasHub makes none, as of Hugging Face's checkpoints of DINOv2.
+        preset: The preset, whose `PREPROCESSOR` says it then.
+
+    Raises:
+        UserError: Where neither says it.
+    """
+    if converter is not None:
+        return (
+            1.0 if converter.scale is None else converter.scale,
+            0.0 if converter.offset is None else converter.offset,
+        )
+    try:
+        stated = json.loads(_file(preset).read_text(encoding="utf-8"))
+        mean, deviation = np.array(stated["image_mean"]), np.array(stated["image_std"])
+        return stated.get("rescale_factor", 1 / 255) / deviation, -mean / deviation
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"the weights {preset} must say how they want pixels scaled, {PREPROCESSOR} cannot be read ({error})"
+        ) from error
+
+
+def _file(preset: str) -> Path:
+    """The `PREPROCESSOR` of a folder, or of a repository on Hugging Face."""
+    if not preset.startswith("hf://"):
+        return Path(preset) / PREPROCESSOR
+    from huggingface_hub import hf_hub_download  # noqa: PLC0415 -- only here
+
+    return Path(hf_hub_download(preset.removeprefix("hf://"), PREPROCESSOR))
+
+
+def _require_same_scaling(row: Backbone, found: tuple[Any, Any], preset: str) -> None:
     scale, offset = row.rescaling or (1.0, 0.0)
-    found = (1.0 if converter.scale is None else converter.scale, 0.0 if converter.offset is None else converter.offset)
     if not all(np.allclose(mine, theirs, rtol=1e-3) for mine, theirs in zip((scale, offset), found, strict=True)):
         raise UserError(
             f"the weights {preset} want pixels scaled by {found}, this backbone's preprocessing scales them by "
