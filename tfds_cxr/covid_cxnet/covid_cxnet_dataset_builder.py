@@ -40,7 +40,7 @@ class Builder(CollectionBuilder):
         name="covid_cxnet",
         title="COVID-CXNet",
         homepage="https://github.com/armiro/COVID-CXNet",
-        licence="none stated; the films are of many owners",
+        licence="CC BY 4.0 by its compilers' word; the films are of many owners",
         size="some 900 films, 452 of them described, of 279 patients or more",
         labelled_by="Mostly a positive PCR, as the page or article that showed the film says.",
         known_wrong="A compilation from Twitter, Radiopaedia, SIRM, Eurorad, Hannover and ieee8023: films of one "

@@ -14,11 +14,11 @@ class Builder(CollectionBuilder):
         title="COVID-19 Chest X-Ray Image Repository (figshare 12580328)",
         homepage="https://doi.org/10.6084/m9.figshare.12580328",
         licence="CC BY 4.0",
-        size="some 900 films",
+        size="900 films in one zip",
         labelled_by="As in COVID-CXNet, whose authors published it: mostly a positive PCR.",
-        known_wrong="By the authors of COVID-CXNet, with much the same films: use one of the two. How the archive "
-        "names its files was not seen: any folder of images is read, without patients but by folder.",
-        seen="No file of its own; the licence from its page as others quote it.",
+        known_wrong="The films of COVID-CXNet, by the same authors: use one of the two. How the zip names its files "
+        "was not seen: any folder of images is read, and a folder is taken for a patient.",
+        seen="No file of its own; licence, number and form from the page of COVID-CXNet.",
         citation="Haghanifar et al., figshare, 2020, doi:10.6084/m9.figshare.12580328",
         classes={"COVID-19": "COVID"},
         layout=saved.LAYOUT,
