@@ -30,6 +30,7 @@ from cxr_keras3.base.tables import harmless
 from cxr_keras3.images.deidentification import deidentified
 
 DATABASE, FILMS = "feedback.sqlite3", "films"
+_SHA256 = "[0-9a-f]{64}"
 LABELS_CSV, ANSWERS_CSV = "labels.csv", "answers.csv"
 MAX_COMMENT = 2000
 _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
@@ -96,7 +97,7 @@ class Store:
         Raises:
             UserError: Where something is not as described, or the folder cannot be written.
         """
-        if not re.fullmatch("[0-9a-f]{64}", sha256):
+        if not re.fullmatch(_SHA256, sha256):
             raise UserError("sha256 must be 64 hexadecimal digits; take it from the answer to the film")
         for name, value in (("label", label), ("predicted", predicted or label)):
             if value not in self._class_names:
@@ -112,7 +113,7 @@ class Store:
                 names = ", ".join(field.name for field in fields(ReaderAnswer))
                 marks = ", ".join("?" * len(fields(ReaderAnswer)))
                 connection.execute(f"INSERT INTO answers ({names}) VALUES ({marks})", astuple(answer))  # noqa: S608 -- our own names
-        except (OSError, sqlite3.OperationalError) as error:
+        except OSError as error:
             raise UserError(
                 f"the answer could not be kept ({error}); start the demo with another --feedback"
             ) from error
@@ -126,7 +127,10 @@ class Store:
         with self._connection() as connection:
             rows = connection.execute(f"SELECT {names} FROM answers ORDER BY id").fetchall()  # noqa: S608 -- see above
         flags = ("agrees", "kept")  # SQLite has no truth values
-        return [ReaderAnswer(**dict(row) | {name: bool(row[name]) for name in flags}) for row in rows]
+        found = [ReaderAnswer(**dict(row) | {name: bool(row[name]) for name in flags}) for row in rows]
+        if not all(re.fullmatch(_SHA256, str(each.sha256)) for each in found):
+            raise UserError(f"{self.folder / DATABASE} is damaged: an answer names no film by its hash; restore it")
+        return found
 
     def film(self, sha256: str) -> Path:
         """Where the kept film of a file is, or would be."""
@@ -144,6 +148,10 @@ class Store:
             with connection:
                 connection.execute(_SCHEMA)
                 yield connection
+        except sqlite3.DatabaseError as error:  # damaged, none of SQLite's, or the disk is full
+            raise UserError(
+                f"{self.folder / DATABASE} cannot be used ({error}); restore it, or name another --feedback"
+            ) from error
         finally:
             connection.close()
 

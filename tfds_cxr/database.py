@@ -36,6 +36,7 @@ _CLASS_FOLDERS = {re.sub(r"[^a-z]", "", label.casefold()): label for label in LA
 _MACOS = "__MACOSX"  # where the Finder keeps what is no file of ours
 _IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm"})
 _SEARCH_DEPTH = 3  # the folder handed over may be a parent: of the folder, of the zip, of what Kaggle unpacks
+_MAX_SHEET_BYTES = 16 * 2**20  # the largest has 0.4 MiB
 _METADATA_COLUMNS = ("FILE NAME", "URL")
 
 
@@ -270,7 +271,10 @@ def read_bytes(path: AnyPath, *, limit: int = MAX_FILE_BYTES) -> bytes:
         with path.open("rb") as file:
             data = file.read(limit + 1)
     # RuntimeError: encrypted, or a method that Python does not know; ValueError: how a name is encoded.
-    except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+    except (
+        *(OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
+        *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    ) as error:
         raise ImageError(f"cannot be read ({type(error).__name__}: {error}): damaged or encrypted") from error
     if len(data) > limit:
         raise ImageError(f"a file may have at most {limit:,} bytes, this one has more")
@@ -291,12 +295,17 @@ def _metadata_rows(root: AnyPath, label: str) -> list[tuple[str, str]]:
             f"missing {', '.join(missing)}, found {', '.join(header) or 'none'}; restore the original sheet"
         )
     name, url = (header.index(column) for column in _METADATA_COLUMNS)
-    return [(str(row[name]).strip(), str(row[url] or "").strip()) for row in rows[1:] if row[name]]
+    whole = [row for row in rows[1:] if len(row) == len(header)]  # else it is empty from somewhere on
+    return [(str(row[name]).strip(), str(row[url] or "").strip()) for row in whole if row[name]]
 
 
 def _sheet_rows(path: AnyPath) -> list[tuple[Any, ...]]:
     try:
-        book = openpyxl.load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
+        content = io.BytesIO(read_bytes(path, limit=_MAX_SHEET_BYTES))
+        with zipfile.ZipFile(content) as parts:
+            if sum(part.file_size for part in parts.infolist()) > 20 * _MAX_SHEET_BYTES:
+                raise ImageError("unpacks to more than any sheet of the database")  # noqa: TRY301 -- like the others
+        book = openpyxl.load_workbook(content, read_only=True, data_only=True)
         rows = list(book.worksheets[0].iter_rows(values_only=True))
     except ImageError as error:
         raise DatabaseError(f"{path.name} {error}; restore the original") from error

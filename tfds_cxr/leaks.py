@@ -141,9 +141,9 @@ def listed(path: Path) -> list[Provenance]:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        names = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip()]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} must be a text file with a file name a line: {error}") from error
-    names = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip()]
     if names and not names[0].lower().endswith(".png") and _entry(names[0]) is None:
         names = names[1:]  # the heading of a column
     found = {name: _entry(name) for name in names}

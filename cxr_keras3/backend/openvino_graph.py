@@ -85,17 +85,21 @@ class OpenVINOGraph:
         with self._lock:
             if batch_size not in self._compiled:
                 try:
-                    model = self._core.read_model(self._path)
-                except RuntimeError as error:
+                    compiled = self._compile(batch_size)
+                # What is said of a damaged graph depends on where it is damaged.
+                except (RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
                     raise UserError(f"{self._path} is damaged, OpenVINO cannot read it; export it again") from error
-                (taken,) = model.inputs
-                model.reshape([batch_size, *list(taken.partial_shape)[1:]])
-                settings = {
-                    "INFERENCE_PRECISION_HINT": self._precision,
-                    "PERFORMANCE_HINT": "LATENCY" if batch_size == 1 else "THROUGHPUT",
-                }
-                compiled = self._core.compile_model(model, "CPU", settings)
                 # Asked once: while it computes, a compiled model answers such questions late.
                 self._in_flight[batch_size] = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
                 self._compiled[batch_size], self._idle[batch_size] = compiled, []
             return self._idle[batch_size]
+
+    def _compile(self, batch_size: int) -> Any:  # noqa: ANN401 -- see above
+        model = self._core.read_model(self._path)
+        (taken,) = model.inputs
+        model.reshape([batch_size, *list(taken.partial_shape)[1:]])
+        settings = {
+            "INFERENCE_PRECISION_HINT": self._precision,
+            "PERFORMANCE_HINT": "LATENCY" if batch_size == 1 else "THROUGHPUT",
+        }
+        return self._core.compile_model(model, "CPU", settings)

@@ -9,6 +9,7 @@ from typing import NoReturn
 USER_ERROR_EXIT_CODE = 2
 SOME_FILES_REFUSED_EXIT_CODE = 3
 INTERRUPTED_EXIT_CODE = 130
+_LONGEST = 2000
 
 
 class UserError(Exception):
@@ -18,6 +19,11 @@ class UserError(Exception):
     print it without a traceback and exit with code 2; any other exception is a defect of ours
     and keeps its traceback.
     """
+
+    def __init__(self, message: str) -> None:
+        # What a file holds may be quoted in it, at any length.
+        line = " ".join(message.splitlines())
+        super().__init__(line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …")
 
 
 _PLACES = {

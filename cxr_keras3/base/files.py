@@ -53,6 +53,23 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def read_json(path: Path, *, rule: str, remedy: str) -> Any:  # noqa: ANN401 -- whatever JSON can hold
+    """Reads a JSON file that a program may have left damaged.
+
+    Args:
+        path: The file.
+        rule: What it must be, for the error: "must hold the settings of a training".
+        remedy: What to do where it is not.
+
+    Raises:
+        UserError: Where it cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} {rule}, it cannot be read ({type(error).__name__}); {remedy}") from error
+
+
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 -- whatever JSON can hold
     """Writes a JSON file whole or not at all."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
@@ -65,7 +82,12 @@ def short(name: str, *, room: int = 0) -> str:
 
 def checksums(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files in hexadecimal, by their names."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    return {path.name: _sha256(path) for path in paths}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_checksums(folder: Path, expected: Mapping[str, str], *, remedy: str) -> None:
@@ -77,10 +99,12 @@ def require_checksums(folder: Path, expected: Mapping[str, str], *, remedy: str)
         remedy: What to do, for the error.
 
     Raises:
-        UserError: Where one is missing or another.
+        UserError: Where one is missing or another, or lies elsewhere.
     """
     for name, digest in expected.items():
         path = folder / name
+        if Path(name).name != name or not path.is_file():  # who wrote the name may be a stranger
+            raise UserError(f"{path} must be a file in {folder}, it is not; {remedy}")
         try:
             found = checksums([path])[name]
         except OSError as error:

@@ -120,7 +120,7 @@ def _in_list(name: str, place: str) -> Iterator[Location]:
                     yield Location(
                         printable(path), path if is_uri(path) else os.fspath(Path(path).absolute()), listed=False
                     )
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(f"{name} cannot be read as a Parquet list ({error}); make it again") from error
 
 

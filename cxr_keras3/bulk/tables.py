@@ -29,7 +29,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.bulk.listing import is_uri
 from cxr_keras3.serving import results
 
-SCORED, REJECTS = "scored", "rejects"
+TABLES = SCORED, REJECTS = "scored", "rejects"
 RUN, LOCK, DRIFT = "run.json", "lock", "drift.json"
 SCHEMA_VERSION = 2
 REJECT_COLUMNS = ("key", "file", "reject_reason", "warnings", "model", "version", "sop_instance_uid")
@@ -65,11 +65,11 @@ class Done:
         """All of them.
 
         Raises:
-            RuntimeError: Where a name has two rows, which nothing here may bring about.
+            UserError: Where a name has two rows, which nothing here brings about.
         """
         found = {*self.scored, *self.refused}
         if len(found) < len(self.scored) + len(self.refused):
-            raise RuntimeError("the tables have more than one row for a film")
+            raise UserError("the tables of --output must have one row for a film, they have more; name another")
         return found
 
 
@@ -100,7 +100,10 @@ def _require_origin(root: str, origin: Origin) -> None:
             raise UserError(f"--output must be a new or empty folder, or one it wrote; {root} holds other files")
         publish(root, RUN, json.dumps(asdict(origin), indent=2).encode())
         return
-    before = json.loads(system.cat_file(f"{base}/{RUN}"))
+    try:
+        before = dict(json.loads(system.cat_file(f"{base}/{RUN}")))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{root}/{RUN} is damaged ({type(error).__name__}); name another --output") from error
     for field in fields(Origin):
         was, now = before.get(field.name), getattr(origin, field.name)
         if was != now:
@@ -108,27 +111,38 @@ def _require_origin(root: str, origin: Origin) -> None:
 
 
 def done(root: str) -> Done:
-    """Reads what is there; only the column of names."""
-    system, base = fsspec.core.url_to_fs(root)
-    names = []
-    for table in (SCORED, REJECTS):
-        if system.exists(f"{base}/{table}"):
-            system.invalidate_cache()
-            parts = pyarrow.dataset.dataset(f"{base}/{table}", filesystem=system, format="parquet")
-            names.append(parts.to_table(columns=["file"]).column("file").to_pylist() if parts.files else [])
-        else:
-            names.append([])
-    return Done(*names)
+    """Reads what is there; only the column of names.
+
+    Raises:
+        UserError: Where a part is damaged.
+    """
+    return Done(*([str(name) for name in _read(root, table, ["file"]).column(0).to_pylist()] for table in TABLES))
 
 
 def measured(root: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Distances and abnormal scores of the films scored, (N,) each; films without a distance are left out."""
-    system, base = fsspec.core.url_to_fs(root)
-    system.invalidate_cache()
+    """Distances and abnormal scores of the films scored, (N,) each; films without a distance are left out.
+
+    Raises:
+        UserError: Where a part is damaged.
+    """
     columns = ["distance", "abnormal_score"]
-    parts = pyarrow.dataset.dataset(f"{base}/{SCORED}", filesystem=system, format="parquet")
-    table = parts.to_table(columns=columns).drop_null()
+    table = _read(root, SCORED, columns).drop_null()
     return tuple(table.column(name).to_numpy() for name in columns)
+
+
+def _read(root: str, table: str, columns: Sequence[str]) -> pa.Table:
+    """Columns of a table; without rows where it has no part."""
+    system, base = fsspec.core.url_to_fs(root)
+    if not system.exists(f"{base}/{table}"):
+        return pa.table({name: [] for name in columns})
+    system.invalidate_cache()
+    try:
+        parts = pyarrow.dataset.dataset(f"{base}/{table}", filesystem=system, format="parquet")
+        return parts.to_table(columns=list(columns)) if parts.files else pa.table({name: [] for name in columns})
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserError(
+            f"{root}/{table} holds a part that is damaged ({error}); delete the part, or name another --output"
+        ) from error
 
 
 def part_name(names: Sequence[str]) -> str:

@@ -58,7 +58,7 @@ def from_table(path: Path, class_names: Sequence[str]) -> list[Labelled]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--labels must be a CSV file, {path} cannot be read: {error}") from error
     if not rows or not {"path", "label"} <= set(rows[0]):
         raise UserError(f"--labels must have the columns path and label and at least one row, {path} has not")

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import io
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,25 +51,24 @@ def studies(client: ArchiveClient, *, days: int) -> Iterator[ListedStudy]:
     seen: set[str] = set()
     for modality in MODALITIES:
         filters = {"ModalitiesInStudy": modality, "StudyDate": f"{earliest:%Y%m%d}-"}
-        for item in _pages(client, filters):
-            uid = str(_required(item, _STUDY))
-            if uid not in seen:
-                seen.add(uid)
-                yield ListedStudy(uid, int(_value(item, _INSTANCES) or 0))
+        for study in _pages(client, filters):
+            if study.uid not in seen:
+                seen.add(study.uid)
+                yield study
 
 
-def _pages(client: ArchiveClient, filters: dict[str, str]) -> Iterator[Mapping[str, Any]]:
+def _pages(client: ArchiveClient, filters: dict[str, str]) -> Iterator[ListedStudy]:
     """Pages until one brings nothing new, whatever the server makes of limit and offset."""
     found: set[str] = set()
     offset = 0
     while True:
         with asking("studies"):
             page = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
-            fresh = {str(_required(item, _STUDY)): item for item in page}
-        fresh = {uid: item for uid, item in fresh.items() if uid not in found}
+            fresh = {str(_required(item, _STUDY)): int(_value(item, _INSTANCES) or 0) for item in page}
+        fresh = {uid: instances for uid, instances in fresh.items() if uid not in found}
         if not fresh:
             return
-        yield from fresh.values()
+        yield from itertools.starmap(ListedStudy, fresh.items())
         found |= fresh.keys()
         if len(found) > MAX_STUDIES:
             raise RefusedError(f"asked for studies, the server lists more than {MAX_STUDIES:,}: take fewer --days")

@@ -66,7 +66,10 @@ class State:
 
     def __init__(self, database: sqlite3.Connection, model: str) -> None:
         self._database, self._model = database, model
-        (self._key,) = database.execute("SELECT value FROM setting WHERE name = 'key'").fetchone()
+        found = database.execute("SELECT value FROM setting WHERE name = 'key'").fetchone()
+        if found is None or not isinstance(found[0], bytes) or not 16 <= len(found[0]) <= hashlib.blake2b.MAX_KEY_SIZE:
+            raise sqlite3.DatabaseError("it has no key")
+        (self._key,) = found
 
     def pseudonym(self, study_uid: str) -> str:
         """What stands for a study here and in logs, 16 hexadecimal digits."""
@@ -103,14 +106,18 @@ class State:
         if row is None:
             return None
         pseudonym, stage, attempts, next_try, changed, reasons = row
-        return StudyRecord(pseudonym, stage, attempts, next_try, changed, tuple(json.loads(reasons)))
+        try:
+            told = tuple(map(str, json.loads(reasons)))
+            return StudyRecord(str(pseudonym), str(stage), int(attempts), float(next_try), float(changed), told)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise sqlite3.DatabaseError("a study's row is damaged") from error
 
     def begin(self, record: StudyRecord) -> float:
         """Notes an attempt before it is made, as one in vain, and returns in how many seconds the next is due.
 
         So a study that ends the process, by its size or by a defect of a decoder, does not do so for ever.
         """
-        delay = min(FIRST_RETRY * 2.0**record.attempts, LAST_RETRY) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
+        delay = min(FIRST_RETRY * 2.0 ** min(record.attempts, 30), LAST_RETRY) * random.uniform(0.5, 1.0)  # noqa: S311 -- jitter
         begun = replace(record, stage=FAILING, attempts=record.attempts + 1, next_try=time.time() + delay)
         self.write(replace(begun, reasons=("the gateway ended while it worked on this study",)))
         return delay
@@ -153,7 +160,7 @@ def opened(path: Path | None, *, model: str) -> Iterator[State]:
     rule = f"only one gateway may use a state file such as {path.name}"
     with files.exclusive(path.with_name(path.name + ".lock"), rule=rule, remedy="name another --state"):
         path.touch(mode=0o600)
-        with contextlib.closing(_connect(path)) as database:
+        with _told(path), contextlib.closing(_connect(path)) as database:
             yield State(database, model)
 
 
@@ -165,9 +172,20 @@ def explain(path: Path, study_uid: str, *, model: str) -> tuple[str, StudyRecord
     """
     if not path.is_file():
         raise UserError(f"--state must be an existing file to explain from, received {path}")
-    with contextlib.closing(_connect(path)) as database:
+    with _told(path), contextlib.closing(_connect(path)) as database:
         state = State(database, model)
         return state.pseudonym(study_uid), state.find(study_uid)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says in one line what SQLite cannot do with a file: it is damaged or none of its, or the disk is full."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise UserError(
+            f"{path} cannot be used as a state file of the gateway ({error}); name another --state"
+        ) from error
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
@@ -180,9 +198,9 @@ def _connect(path: Path | str) -> sqlite3.Connection:
             version = SCHEMA_VERSION
             database.execute("PRAGMA journal_mode = WAL")
             database.executescript(f"BEGIN; {_SCHEMA} {key}; PRAGMA user_version = {version}; COMMIT;")
-    except sqlite3.DatabaseError as error:
+    except sqlite3.DatabaseError:
         database.close()
-        raise UserError(f"{path} is not a state file of the gateway ({error}); name another --state") from error
+        raise
     if version != SCHEMA_VERSION:
         database.close()
         raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has {version}; name another --state")

@@ -11,15 +11,16 @@ normal films: a film that looks like none of them gives no ground for naming it.
 """
 
 import dataclasses
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
-from cxr_keras3.base import files
+from cxr_keras3.base import arrays, files
 from cxr_keras3.base.errors import UserError
 
 SCHEMA_VERSION = 1
@@ -199,15 +200,31 @@ def read(path: Path) -> Abnormality:
         UserError: Where the file is damaged or of another version.
     """
     remedy = "delete it and run python -m cxr_keras3.evaluate on the run folder"
+    found = arrays.read(path, kind="what training writes there", remedy=remedy)
+    version = found.get("schema_version", np.zeros(()))
+    if version.shape or version != SCHEMA_VERSION:
+        raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has {version}; {remedy}")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            if content["schema_version"] != SCHEMA_VERSION:
-                raise UserError(
-                    f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; {remedy}"
-                )
-            arrays = {name: content[name] for name in Abnormality.__dataclass_fields__}
-            return Abnormality(**{**arrays, "bias": float(arrays["bias"])})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        _check(found)
+        values: dict[str, Any] = {name: found[name] for name in Abnormality.__dataclass_fields__}
+        return Abnormality(**values | {"bias": float(found["bias"])})
+    except (KeyError, ValueError) as error:
         raise UserError(
             f"{path} is not what training writes there ({type(error).__name__}: {error}); {remedy}"
         ) from error
+
+
+def _check(found: Mapping[str, np.ndarray]) -> None:
+    features, sources, films = (found[name].size for name in ("weights", "sources", "fitted_on"))
+    expected = {
+        "weights": ("f", (features,)),
+        "bias": ("f", ()),
+        "sources": ("U", (sources,)),
+        "source_weights": ("f", (features, sources)),
+        "source_bias": ("f", (sources,)),
+        "evidenced": ("b", (sources, found["evidenced"].size // max(sources, 1))),
+        "fitted_on": ("f", (films,)),
+        "fitted_on_normal": ("b", (films,)),
+        "fitted_on_likeness": ("f", (films,)),
+    }
+    arrays.require(found, expected)

@@ -202,17 +202,23 @@ def read(path: Path) -> Calibration:
     remedy = "delete it and run python -m cxr_keras3.evaluate on the run folder"
     calibration = records.read(path, Calibration, version=SCHEMA_VERSION, remedy=remedy)
     try:
-        _check(calibration)
+        check(calibration)
     except ValueError as error:
         raise UserError(f"{path} is not a calibration ({error}); {remedy}") from error
     return calibration
 
 
-def _check(calibration: Calibration) -> None:
+def check(calibration: Calibration) -> None:
+    """Refuses figures that cannot be, and thresholds of other classes.
+
+    Raises:
+        ValueError: Where there are such.
+    """
     shares = (calibration.sensitivity, calibration.abnormal_threshold)
     columns = calibration.conformal_thresholds.values()
-    if not calibration.temperature > 0.0:
-        raise ValueError(f"the temperature must be above 0, received {calibration.temperature}")
+    low, high = TEMPERATURES
+    if not 0.99 * low <= calibration.temperature <= 1.01 * high:  # beyond them by rounding alone
+        raise ValueError(f"the temperature must lie in {low}..{high}, received {calibration.temperature}")
     if NORMAL not in calibration.class_names:
         raise ValueError(f"class_names must hold {NORMAL}, received {calibration.class_names}")
     if not all(0.0 <= share <= 1.0 for column in (shares, *columns) for share in column):

@@ -45,7 +45,10 @@ def claimed(folder: Path, settings: Mapping[str, Any]) -> Iterator[None]:
     with files.exclusive(folder / LOCK, rule=rule, remedy="wait, or name another --run-dir"):
         begun = folder / SETTINGS
         if begun.exists():
-            _require_same_settings(json.loads(begun.read_text(encoding="utf-8")), settings, folder)
+            before = files.read_json(
+                begun, rule="must hold the settings that a training began with", remedy="name another --run-dir"
+            )
+            _require_same_settings(before if isinstance(before, dict) else {}, settings, folder)
         else:
             files.write_json(begun, settings)
         yield

@@ -85,6 +85,10 @@ class Run:
         run = cls(folder, manifests.read(path))
         if site is not None:
             run.site = sites.read(site, run=folder, fingerprint=run._own_fingerprint)
+            if run.site.calibration.class_names != run.class_names:
+                raise UserError(
+                    f"{site} must be of the classes {', '.join(run.class_names)}; commission the site again"
+                )
         return run
 
     @property
@@ -215,7 +219,12 @@ class Run:
         if not path.exists():
             return None
         remedy = f"run python -m cxr_keras3.evaluate {self.folder}"
-        return records.read(path, Metrics, version=METRICS_SCHEMA_VERSION, remedy=remedy)
+        found = records.read(path, Metrics, version=METRICS_SCHEMA_VERSION, remedy=remedy)
+        count = len(self.class_names)
+        sides = {len(found.confusion_matrix), *map(len, found.confusion_matrix)}
+        if found.by_class.keys() != set(self.class_names) or sides != {count}:
+            raise UserError(f"{path} must be of the classes {', '.join(self.class_names)}; {remedy}")
+        return found
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -233,7 +242,7 @@ class Run:
         path = self.folder / MODEL_CARD
         if not path.exists():
             return ""
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
         return text.split("\n---\n", 1)[1].strip() if text.startswith("---\n") else text
 
     @property
@@ -312,7 +321,7 @@ class Run:
 
     def is_split_as(self, builder: "Builder") -> bool:
         """Whether a dataset of the same files is split as that which the run was trained on."""
-        return bool(self.manifest.data["version"] == str(builder.version))
+        return bool(self.manifest.data.get("version") == str(builder.version))
 
     def require_trained_on(self, builder: "Builder") -> None:
         """Refuses any dataset but the one that the run was trained on: same files, same split.
@@ -324,8 +333,8 @@ class Run:
         if not self.is_split_as(builder):
             raise UserError(
                 f"the dataset must be the one that the run {self.name} was trained on, version "
-                f"{self.manifest.data['version']}; {builder.data_path} is split otherwise, and some of its held-out "
-                "images were trained on; train again on it"
+                f"{self.manifest.data.get('version')}; {builder.data_path} is split otherwise, and some of its "
+                "held-out images were trained on; train again on it"
             )
 
     def require_same_files(self, builder: "Builder") -> None:

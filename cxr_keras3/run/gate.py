@@ -15,7 +15,7 @@ docs/adr/0016 gives the evidence for both, and their error rates.
 
 import dataclasses
 import math
-import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cxr_keras3.base import files
+from cxr_keras3.base import arrays, files
 from cxr_keras3.base.errors import UserError
 
 SCHEMA_VERSION = 3
@@ -186,15 +186,34 @@ def read(path: Path) -> Gate:
     Raises:
         UserError: Where the file is damaged or of another version.
     """
+    remedy = "restore it or train again"
+    content = arrays.read(path, kind="a gate", remedy=remedy)
+    version = content.get("schema_version", np.zeros(()))
+    if version.shape or version != SCHEMA_VERSION:
+        raise UserError(
+            f"{path} must have schema version {SCHEMA_VERSION}, it has {version}; delete it and give the run's "
+            "training command again, which fits what is missing"
+        )
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            if content["schema_version"] != SCHEMA_VERSION:
-                raise UserError(
-                    f"{path} must have schema version {SCHEMA_VERSION}, it has {content['schema_version']}; delete "
-                    "it and give the run's training command again, which fits what is missing"
-                )
-            names = ("mean", "directions", "variances", "validated", "weights", "bias")
-            arrays = {name: content[name] for name in names}
-            return Gate(threshold=float(content["threshold"]), **arrays)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a gate ({type(error).__name__}: {error}); restore it or train again") from error
+        _check(content)
+        names = ("mean", "directions", "variances", "validated", "weights", "bias")
+        return Gate(threshold=float(content["threshold"]), **{name: content[name] for name in names})
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} is not a gate ({type(error).__name__}: {error}); {remedy}") from error
+
+
+def _check(content: Mapping[str, np.ndarray]) -> None:
+    features = content["mean"].size
+    directions = content["directions"].size // max(features, 1)
+    shapes = {
+        "mean": (features,),
+        "directions": (features, directions),
+        "variances": (directions + 1,),
+        "threshold": (),
+        "validated": (content["validated"].size,),
+        "weights": (THUMBNAIL**2, len(ORIENTATIONS)),
+        "bias": (len(ORIENTATIONS),),
+    }
+    arrays.require(content, {name: ("f", shape) for name, shape in shapes.items()})
+    if not features or not (content["variances"] > 0).all():
+        raise ValueError("it must have features, and variances above 0")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cxr_keras3.base import records
 from cxr_keras3.base.choices import Region
@@ -94,4 +94,20 @@ def read(path: Path) -> Manifest:
     missing += [name for name in ("synthetic", "listing_fingerprint") if name not in manifest.data]
     if missing:
         raise UserError(f"{path} must state {', '.join(missing)}, it does not; {remedy}")
+    wrong = [name for name, is_right in _checks(manifest).items() if not is_right]
+    if wrong:
+        raise UserError(f"{path} must state a known or plain {', '.join(wrong)}, it does not; {remedy}")
     return manifest
+
+
+def _checks(manifest: Manifest) -> dict[str, bool]:
+    """Whether what a manifest may hold in any type is of the type that its readers expect."""
+    names, config = manifest.class_names, manifest.config
+    members = config.get(MEMBERS, [])
+    return {
+        "class_names": len(set(names)) == len(names) >= 2 and all(names),
+        "backbone": isinstance(config["backbone"], str),
+        "region": config.get("region", "full") in list(get_args(Region)),
+        MEMBERS: isinstance(members, list) and all(isinstance(name, str) for name in members),
+        "data version": isinstance(manifest.data.get("version", ""), str),
+    }

@@ -24,6 +24,11 @@ class Reliability:
     accuracy: tuple[float, ...]
     images: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        """Refuses columns of different lengths, and bins without images."""
+        if not len(self.confidence) == len(self.accuracy) == len(self.images) or min(self.images, default=0) < 1:
+            raise ValueError("each bin must have a confidence, an accuracy and at least one image")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationErrors:

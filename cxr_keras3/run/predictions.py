@@ -44,6 +44,8 @@ def read_predictions(path: Path, class_names: Sequence[str], *, remedy: str) -> 
         image_ids = np.array([row["image_id"] for row in rows], dtype=np.str_)
         labels = np.array([class_names.index(row["label"]) for row in rows], dtype=np.int64)
         probabilities = np.array([[float(row[name]) for name in class_names] for row in rows], dtype=np.float64)
+        if not rows or not ((probabilities >= 0) & (probabilities <= 1)).all():
+            raise ValueError("it must have rows, and probabilities in 0..1")  # noqa: TRY301 -- like the others
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"{path} is not a table of predictions ({type(error).__name__}: {error}); {remedy}") from error
     return Predictions(image_ids, labels, probabilities)

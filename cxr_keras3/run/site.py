@@ -1,12 +1,13 @@
 """A site profile: what `commission` found out about one hospital, and what an answer there changes by."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.calibration import Calibration, check
 
 SCHEMA_VERSION = 1
 FILE = "site.json"
@@ -83,8 +84,14 @@ def read(path: Path, *, run: Path, fingerprint: str) -> Site:
     if not file.is_file():
         raise UserError(f"--site must be a folder that commissioning wrote, {path} is not; {remedy}")
     found = records.read(file, Site, version=SCHEMA_VERSION, remedy=remedy)
+    try:
+        check(found.calibration)
+        if not math.isfinite(found.offset):
+            raise ValueError("the offset must be a number")  # noqa: TRY301 -- like the others
+    except ValueError as error:
+        raise UserError(f"{file} is not a site profile ({error}); {remedy}") from error
     if found.fingerprint != fingerprint:
         raise UserError(f"{file} was made for the run {found.run} as it was then, not for {run}; {remedy}")
     if found.verdict == "do not use":
-        raise UserError(f"{file} says not to use this run there: {found.reasons[0]}")
+        raise UserError(f"{file} says not to use this run there: {'; '.join(found.reasons)}")
     return found

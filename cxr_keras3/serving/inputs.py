@@ -120,7 +120,7 @@ def _files(path: Path) -> Iterator[Input]:
 def _archived(path: Path) -> Iterator[Input]:
     try:
         archive = zipfile.ZipFile(path)  # stays open for the sources, which threads may read side by side
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, struct.error) as error:
+    except (OSError, ValueError, RuntimeError, OverflowError, zipfile.BadZipFile, struct.error) as error:
         raise UserError(f"{path} cannot be opened as a zip archive ({error}); make it again") from error
     entries = [entry for entry in archive.infolist() if not is_folder_or_hidden(entry.filename)]
     if len(entries) > MAX_ARCHIVE_ENTRIES:
@@ -150,7 +150,10 @@ class _Entry:
             with self.archive.open(self.entry) as file:
                 return file.read(MAX_FILE_BYTES + 1)
         # RuntimeError: encrypted, or a method that Python does not know; ValueError: how a name is encoded.
-        except (OSError, EOFError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+        except (
+            *(OSError, EOFError, RuntimeError, ValueError, OverflowError, struct.error),
+            *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+        ) as error:
             raise ImageError(
                 f"the file cannot be read from the zip ({type(error).__name__}): it is damaged or encrypted"
             ) from error

@@ -120,7 +120,7 @@ class Results:
                 break
             try:
                 row = self._decode(line.decode())
-            except (ValueError, KeyError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
                 raise UserError(
                     f"--resume needs results of this model in {self._rows}, its line at byte {end} is of another "
                     "kind; name another --output"
@@ -137,12 +137,26 @@ class Results:
         """One row; None for the line of column names."""
         if self._rows.suffix == ".jsonl":
             row: dict[str, Any] = json.loads(line)
-            return {name: row[name] for name in ("file", "accepted", "reject_reason", "model")}
+            _require_record(row)
+            return row
         (values,) = csv.reader([line])
         if values == self._columns:
             return None
         row = dict(zip(self._columns, values, strict=True))
         return row | {"file": original(row["file"])}
+
+
+def _require_record(row: Mapping[str, Any]) -> None:
+    """Refuses what is no line of ours.
+
+    Raises:
+        KeyError: Where a value is missing.
+        TypeError: Where one is of another type.
+    """
+    kinds = {"file": str, "accepted": bool, "reject_reason": str, "model": str, "probabilities": dict}
+    for name, kind in kinds.items():
+        if not isinstance(row[name], kind):
+            raise TypeError(name)
 
 
 def require_suffix(path: Path) -> None:
@@ -198,17 +212,25 @@ def _write_parquet(path: Path, rows: Path, class_names: Sequence[str]) -> None:
     with rows.open("rb") as file, files.replacing(path) as written, pq.ParquetWriter(written, schema) as writer:
         while lines := file.readlines(PARQUET_ROWS * 512):
             records = [flat(json.loads(line), class_names) for line in lines]
-            writer.write_table(pa.Table.from_pylist(records, schema=schema))
+            try:
+                table = pa.Table.from_pylist(records, schema=schema)
+            except (pa.ArrowException, OverflowError) as error:
+                raise UserError(f"{rows} holds values of other types; name another --output") from error
+            writer.write_table(table)
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     """The records of a Parquet file, as they were before it was written."""
+    import pyarrow as pa  # noqa: PLC0415 -- see above
     import pyarrow.parquet as pq  # noqa: PLC0415 -- see above
 
-    with pq.ParquetFile(path) as file:
-        known = set(Prediction.columns())
-        for batch in file.iter_batches(PARQUET_ROWS):
-            for row in batch.to_pylist():
+    known = set(Prediction.columns())
+    try:
+        with pq.ParquetFile(path) as file:
+            rows = (row for batch in file.iter_batches(PARQUET_ROWS) for row in batch.to_pylist())
+            for row in rows:
                 probabilities = {name: value for name, value in row.items() if name not in known and value is not None}
                 record = {name: row.get(name) for name in Prediction.columns()}
                 yield record | {"probabilities": probabilities}
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{path} cannot be read as results ({type(error).__name__}); name another --output") from error

@@ -57,13 +57,23 @@ class OpenVINORuntime:
 
     def __init__(self, folder: Path, precision: InferencePrecision) -> None:
         self.description = f"OpenVINO in {precision}"
+        self._folder = folder
         self._graph = OpenVINOGraph(folder, precision)
         self.in_flight = self._graph.in_flight
 
     def start(self, images: Images) -> Callable[[], Outputs]:
         """See `Runtime.start`."""
         wait = self._graph.start(images)
-        return lambda: Outputs.named(wait())
+
+        def named() -> Outputs:
+            try:
+                return Outputs.named(wait())
+            except (KeyError, RuntimeError) as error:
+                raise UserError(
+                    f"{self._folder} does not hold the graph of a run ({error}); export it again"
+                ) from error
+
+        return named
 
 
 class FunctionRuntime:

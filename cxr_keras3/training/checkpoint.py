@@ -1,7 +1,6 @@
 """The state of a stage of training, written whole or not at all, from which it goes on bit for bit."""
 
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from cxr_keras3.base import files
+from cxr_keras3.base import arrays, files
 from cxr_keras3.base.errors import UserError
 
 _JOURNAL = "journal"
@@ -57,15 +56,16 @@ def read(path: Path) -> Checkpoint | None:
     """
     if not path.exists():
         return None
+    remedy = "delete it to begin that stage of training anew"
+    found = arrays.read(path, kind="a checkpoint", remedy=remedy)
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            journal = json.loads(arrays[_JOURNAL].tobytes())
-            best, state = (
-                [arrays[f"{kind}{index}"] for index in range(sum(name.startswith(kind) for name in arrays.files))]
-                for kind in ("best_", "state_")
-            )
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it to begin that stage of training anew") from error
+        journal = json.loads(found[_JOURNAL].tobytes())
+        best, state = (
+            [found[f"{kind}{index}"] for index in range(sum(name.startswith(kind) for name in found))]
+            for kind in ("best_", "state_")
+        )
+    except (ValueError, KeyError, RecursionError) as error:
+        raise UserError(f"{path} is not a checkpoint ({type(error).__name__}); {remedy}") from error
     return Checkpoint(journal, best, state)
 
 

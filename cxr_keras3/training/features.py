@@ -61,7 +61,10 @@ def cached(
         if not (folder / _FEATURES).exists():
             _compute(extractor, images, views=views, seed=seed, folder=folder, task=task)
             files.write_json(folder / "identity.json", key)
-    found: np.ndarray = np.load(folder / _FEATURES, mmap_mode="r")
+    try:
+        found: np.ndarray = np.load(folder / _FEATURES, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{folder} must hold features, it is damaged ({type(error).__name__}); delete it") from error
     progress.say(f"{task}: {found.nbytes / 1e6:,.0f} MB in {folder}")
     return found
 
@@ -77,9 +80,9 @@ def _compute(extractor: keras.Model, images: np.ndarray, *, views: int, seed: in
     """Fills a file in order, notes how far it got, and gives it its final name when it is complete."""
     shape = (max(views, 1), len(images), *extractor.output_shape[1:])
     partial, noted = folder / _PARTIAL, folder / _ROWS
-    done = json.loads(noted.read_text()) if noted.exists() else 0
+    done = files.read_json(noted, rule="must hold a number", remedy=f"delete {folder}") if noted.exists() else 0
     if done:
-        stored = np.lib.format.open_memmap(partial, mode="r+")
+        stored = _partial(partial, shape)
     else:
         stored = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float16, shape=shape)
     flat = stored.reshape(-1, *shape[2:])
@@ -100,6 +103,17 @@ def _compute(extractor: keras.Model, images: np.ndarray, *, views: int, seed: in
                 files.write_json(noted, start + BATCH_SIZE)
     stored.flush()
     partial.replace(folder / _FEATURES)
+
+
+def _partial(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    """What an earlier command computed, to be gone on with."""
+    try:
+        stored = np.lib.format.open_memmap(path, mode="r+")
+        if stored.shape != shape:
+            raise ValueError(f"shape {stored.shape}")  # noqa: TRY301 -- like the others
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} must hold features of shape {shape}, it is damaged ({error}); delete it") from error
+    return stored
 
 
 def _views(images: np.ndarray, rows: range, *, views: int, seed: int) -> np.ndarray:

@@ -273,7 +273,7 @@ def test_an_output_is_of_one_model_and_one_command(tmp_path: Path, root: str) ->
 def test_two_rows_for_a_film_are_found_out(tmp_path: Path) -> None:
     for part in ("part-1.parquet", "part-2.parquet"):
         tables.write(str(tmp_path), part, [record("1.png")], class_names=NAMES)
-    with pytest.raises(RuntimeError, match="more than one row"):
+    with pytest.raises(UserError, match="must have one row for a film"):
         tables.done(str(tmp_path)).names()
 
 

@@ -256,7 +256,7 @@ def test_other_files_are_no_state_file(path: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="existing file"):
         state.explain(path, "1.2.3", model="m")
     (tmp_path / "text").write_text("not a database, though it is long enough to be read as the head of one " * 9)
-    with pytest.raises(UserError, match="not a state file"), state.opened(tmp_path / "text", model="m"):
+    with pytest.raises(UserError, match="cannot be used as a state file"), state.opened(tmp_path / "text", model="m"):
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / "theirs")) as database:
         database.execute("CREATE TABLE study (name TEXT)")

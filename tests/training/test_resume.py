@@ -197,7 +197,7 @@ def test_a_loss_that_is_no_number_ends_the_training(head: loop.Stage, tmp_path: 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut"])
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "head.npz").write_bytes(content)
-    with pytest.raises(UserError, match=r"head\.npz is damaged.*delete it"):
+    with pytest.raises(UserError, match=r"head\.npz is not a checkpoint.*delete it"):
         checkpoint.read(tmp_path / "head.npz")
 
 
