@@ -4,6 +4,9 @@ For each seed and each variant (no clue, marker, border, exposure) phantoms are 
 them and evaluated by the commands that a user has. What is there already is not done again, so the run may be
 interrupted. The table goes to OUT/audit.csv and to the terminal; the exit code is 1 where a verdict is wrong.
 
+With --repair the classifiers are trained with other surroundings and appearances, and the question is whether the
+planted clue still costs answers: more than two in a hundred with another class's clue is wrong.
+
 Example: python -m checks.audit runs/audit --weights mobilenet_2_5_224_tf_no_top.h5 --seeds 10
 """
 
@@ -18,6 +21,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cxr_keras3.run.audit import Audit
 from cxr_keras3.run.folder import Run
 from tfds_cxr.phantom import SHORTCUTS
 
@@ -27,16 +31,19 @@ VARIANTS = (CLEAN, *SHORTCUTS)
 TRAINING = ("--preset", "laptop", "--image-size", "128", "--fine-tune-epochs", "10")
 # Augmentation erases frames, and a model that has learnt to do without has no shortcut to be named.
 CARELESS = {"border": ("--augment", "False")}
+REPAIR = ("--class-balance", "strata", "--surroundings", "0.7", "--appearance", "0.7")
+REPAIRED = 0.02
+"""Most of the answers that a planted clue may cost after repair."""
 
 
-def train(folder: Path, *, variant: str, seed: int, per_class: int, weights: str) -> None:
+def train(folder: Path, *, variant: str, seed: int, per_class: int, weights: str, repair: bool) -> None:
     """Draws, trains and evaluates; leaves the run in `folder`, and the drawings nowhere."""
     drawings, run = folder.with_name(folder.name + "-drawings"), folder.with_name(folder.name + "-unfinished")
     for unfinished in (drawings, run):
         shutil.rmtree(unfinished, ignore_errors=True)
     clue = () if variant == CLEAN else ("--shortcut", variant)
     draw = ("-m", "tfds_cxr.phantom", str(drawings), "--per-class", str(per_class), "--seed", str(seed), *clue)
-    training = (*TRAINING, *CARELESS.get(variant, ()))
+    training = (*TRAINING, *(REPAIR if repair else CARELESS.get(variant, ())))
     learn = ("-m", "cxr_keras3.train", *training, "--weights", weights, "--seed", str(seed))
     places = ("--manual-dir", str(drawings), "--data-dir", str(drawings / "dataset"), "--run-dir", str(run))
     for command in (draw, (*learn, *places)):
@@ -45,7 +52,7 @@ def train(folder: Path, *, variant: str, seed: int, per_class: int, weights: str
     shutil.rmtree(drawings)
 
 
-def row(folder: Path, *, variant: str, seed: int) -> dict[str, Any]:
+def row(folder: Path, *, variant: str, seed: int, repair: bool) -> dict[str, Any]:
     """What the audit said of a run, and whether that is right."""
     metrics = Run.open(folder).metrics
     if metrics is None:
@@ -63,8 +70,15 @@ def row(folder: Path, *, variant: str, seed: int) -> dict[str, Any]:
         "without lungs": "" if share is None else f"{share:.2f}",
         "verdict": audit.verdict,
         "named": audit.shortcut or "",
-        "right": (audit.verdict, audit.shortcut) == expected,
+        "right": _repaired(audit, variant) if repair else (audit.verdict, audit.shortcut) == expected,
     }
+
+
+def _repaired(audit: Audit, variant: str) -> bool:
+    """Whether the planted clue costs next to nothing; without one, and for the view, whether none is named."""
+    if variant not in audit.cues:
+        return audit.shortcut is None
+    return (audit.cues[variant].value or 0.0) <= REPAIRED
 
 
 def main() -> int:
@@ -75,6 +89,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--per-class", type=int, default=300, help="phantoms of each class (default: 300)")
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
+    parser.add_argument("--repair", action="store_true", help="train against the clues, and see whether they are gone")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -82,8 +97,15 @@ def main() -> int:
         for variant in options.variants:
             folder = options.out / f"{variant}-{seed}"
             if not folder.exists():
-                train(folder, variant=variant, seed=seed, per_class=options.per_class, weights=options.weights)
-            rows.append(row(folder, variant=variant, seed=seed))
+                train(
+                    folder,
+                    variant=variant,
+                    seed=seed,
+                    per_class=options.per_class,
+                    weights=options.weights,
+                    repair=options.repair,
+                )
+            rows.append(row(folder, variant=variant, seed=seed, repair=options.repair))
             with (options.out / "audit.csv").open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, fieldnames=list(rows[0]))
                 writer.writeheader()
