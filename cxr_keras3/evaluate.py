@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--images", type=Path, metavar="DIR", help="your images, in a folder for each class")
     parser.add_argument("--labels", type=Path, metavar="CSV", help="your images: columns path and label")
     parser.add_argument(
-        "--sensitivity", type=float, metavar="SHARE", help="share of abnormal images to flag; the run's, else 0.95"
+        "--sensitivity", type=float, metavar="SHARE", help="share of abnormal images to flag; the run's, else 0.9"
     )
     parser.add_argument("--data-dir", type=Path, help="folder of built datasets; TFDS's default when left out")
     parser.add_argument(

@@ -26,8 +26,9 @@ from cxr_keras3.base.errors import UserError
 SCHEMA_VERSION = 1
 SINGLE_KIND = 0.2
 """Weight of the films of sources that hold one kind alone, where those of one source and view with both weigh 1."""
-REGULARISATION = 1e-3
-"""Inverse strength of the penalty on the weights of standardised features, which may be as many as the films."""
+REGULARISATION, SOURCE_REGULARISATION = 1e-4, 1e-2
+"""Inverse strength of the penalty on the weights of standardised features, which may be as many as the films: what
+holds elsewhere is a broad direction, and a source shows in details."""
 MIN_FILMS = 20
 """Films that a source must have for a film to look like it; smaller ones are taken together."""
 FOLDS = 5
@@ -121,6 +122,7 @@ def fit(
         )
         held_out[test] = (features[test] @ weight + bias)[:, 0]
     weight, bias = _linear(features, abnormal, weights)
+    slope, base = _scale(held_out, abnormal, weights)
     names = _names(sources)
     present = np.unique(names)
     evidenced = np.zeros((len(present), class_count), dtype=bool)
@@ -130,18 +132,18 @@ def fit(
     source_weights, source_bias = np.zeros((features.shape[1], 1)), np.zeros(1)
     if len(present) > 1:
         alike = len(names) / np.unique(names, return_counts=True)[1][np.searchsorted(present, names)] / len(present)
-        source_weights, source_bias = _linear(features, names, alike)
+        source_weights, source_bias = _linear(features, names, alike, strength=SOURCE_REGULARISATION)
         if len(present) == 2:  # one column stands for two
             source_weights = np.concatenate([np.zeros_like(source_weights), source_weights], axis=1)
             source_bias = np.append(0.0, source_bias)
     unchecked = Abnormality(
-        weights=weight[:, 0],
-        bias=float(bias[0]),
+        weights=slope * weight[:, 0],
+        bias=slope * float(bias[0]) + base,
         sources=present,
         source_weights=source_weights,
         source_bias=source_bias,
         evidenced=evidenced,
-        fitted_on=held_out,
+        fitted_on=slope * held_out + base,
         fitted_on_normal=~abnormal,
         fitted_on_likeness=np.zeros(0),
     )
@@ -173,18 +175,31 @@ def _weights(abnormal: npt.NDArray[np.bool_], sources: npt.NDArray[np.str_], vie
 
 
 def _linear(
-    features: npt.NDArray[np.floating], targets: npt.NDArray[np.generic], weights: Floats
+    features: npt.NDArray[np.floating],
+    targets: npt.NDArray[np.generic],
+    weights: Floats,
+    *,
+    strength: float = REGULARISATION,
 ) -> tuple[Floats, Floats]:
     """Weights (C, columns) and bias (columns,) of a logistic regression on standardised features, for raw ones."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 -- see above
 
     mean, spread = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     spread = np.where(spread > 1e-6, spread, np.inf)  # a feature that never stirs says nothing
-    fitted = LogisticRegression(C=REGULARISATION, max_iter=500).fit(
+    fitted = LogisticRegression(C=strength, max_iter=500).fit(
         (features - mean) / spread, targets, sample_weight=weights
     )
     weight = (fitted.coef_ / spread).T
     return weight, fitted.intercept_ - mean @ weight
+
+
+def _scale(logits: Floats, abnormal: npt.NDArray[np.bool_], weights: Floats) -> tuple[float, float]:
+    """Slope and intercept that make shrunk logits mean what they say (Platt, 1999); 1 and 0 where they are no use."""
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 -- see above
+
+    fitted = LogisticRegression(C=1e6).fit(logits[:, np.newaxis], abnormal, sample_weight=weights)
+    slope = float(fitted.coef_[0, 0])
+    return (slope, float(fitted.intercept_[0])) if slope > 0 else (1.0, 0.0)
 
 
 def save(abnormality: Abnormality, path: Path) -> None:

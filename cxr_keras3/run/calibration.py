@@ -25,7 +25,7 @@ from cxr_keras3.base.errors import UserError
 SCHEMA_VERSION = 2
 """2: the abnormal score is that of `cxr_keras3.run.abnormality`; before, it was 1 less the probability of Normal."""
 NORMAL = "Normal"
-SENSITIVITY = 0.95
+SENSITIVITY = 0.90
 COVERAGES = ("0.90", "0.95")
 TEMPERATURES = (0.05, 20.0)  # a model that is right on every image would have no finite best temperature
 
@@ -113,7 +113,7 @@ def fit(
     """
     labels = np.asarray(labels)
     if not 0.0 < sensitivity < 1.0:
-        raise UserError(f"the sensitivity must lie between 0 and 1, received {sensitivity}; 0.95 is the default")
+        raise UserError(f"the sensitivity must lie between 0 and 1, received {sensitivity}; 0.9 is the default")
     normal = class_names.index(NORMAL)
     if len(np.unique(labels == normal)) < 2:
         raise UserError("calibration needs images of Normal and of another class; the validation split holds one kind")
@@ -155,7 +155,7 @@ def adjusted(
         abnormal_scores: Of the validation split, see `fit`.
         labels: Of the validation split, int (N,).
         class_names: In the order of the logits.
-        sensitivity: Share of abnormal images to flag; None for what the run has, or 0.95.
+        sensitivity: Share of abnormal images to flag; None for what the run has, or 0.9.
     """
     if found and sensitivity in (None, found.sensitivity):
         return found
