@@ -48,7 +48,7 @@ def test_its_card_says_what_its_evaluation_found() -> None:
     with (REFERENCE / "evaluation" / "predictions.csv").open() as file:
         rows = list(csv.DictReader(file))
     right = np.mean([row["label"] == row["predicted"] for row in rows])
-    assert right == pytest.approx(measured["accuracy"]["value"], abs=1e-9)
+    assert right == pytest.approx(measured["answers"]["accuracy"]["value"], abs=1e-9)
 
 
 def test_it_answers_where_no_model_is_named(film: Path, run_python) -> None:
