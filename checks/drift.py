@@ -30,12 +30,14 @@ Films = list[tuple[float, float]]
 
 def measured(run: Run, films: list[inputs.Input]) -> Films:
     """Distances and abnormal scores of the films that are accepted."""
-    predictions = serving.load(run).predict(films)
-    return [
-        (each.distance, each.abnormal_score)
-        for each in progress.track(predictions, description="scoring", total=len(films))
-        if each.distance is not None and each.abnormal_score is not None
-    ]
+    found = []
+    with progress.bar() as shown:
+        task = shown.add_task("scoring", total=len(films))
+        for each in serving.load(run).predict(films):
+            shown.advance(task)
+            if each.distance is not None and each.abnormal_score is not None:
+                found.append((each.distance, each.abnormal_score))
+    return found
 
 
 def _films_until_alarm(stream: Stream, films: Films) -> int:
