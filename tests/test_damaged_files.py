@@ -128,7 +128,6 @@ MADE = [
     ("bulk run", lambda valid: b"[1]", "is damaged"),
     ("bulk part", lambda valid: valid[:300], "holds a part that is damaged"),
     ("labels", lambda valid: b"path,label\n" + b"x" * 200_000, "must be a CSV file"),
-    ("archive", lambda valid: valid.replace(b"1.2.3", b"\\ud800"), ""),
 ]
 
 

@@ -243,7 +243,7 @@ class Run:
         if not path.exists():
             return ""
         text = path.read_text(encoding="utf-8", errors="replace")
-        return text.split("\n---\n", 1)[1].strip() if text.startswith("---\n") else text
+        return text.partition("\n---\n")[2].strip() if text.startswith("---\n") else text
 
     @property
     def segmenter_folder(self) -> Path | None:
