@@ -10,6 +10,7 @@ Uploads are deleted when the page is closed, at the latest after an hour. Nothin
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,6 +51,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help="a name under which the page is reached, as behind a proxy; addresses and this machine's name are known",
     )
+    add(
+        "--root-path",
+        default="",
+        metavar="/PATH",
+        help="the path below which a proxy serves the page, whether or not it takes it away",
+    )
     add("--port", type=int, default=7860, help="default: 7860")
     add("--user", help=f"ask for this user and the password in ${PASSWORD_VARIABLE}")
     add(
@@ -68,6 +75,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise UserError(f"one run is served or two are compared, received {len(options.model)}; name at most two")
     if options.site and len(options.model or ()) > 1:
         raise UserError("a site profile is of one run, received --site and two of --model; leave one out")
+    options.root_path = options.root_path.rstrip("/")
+    if options.root_path and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", options.root_path):
+        raise UserError(f"--root-path must look like /cxr, received {options.root_path!r}; begin it with a slash")
     return options
 
 

@@ -1,21 +1,24 @@
-"""The page: its layout, and which function answers which event."""
+"""The page: its layout, and which function answers which question of its scripts."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import gradio as gr
+from pydantic import BaseModel, ValidationError
 
-from cxr_keras3.run.folder import EVALUATION, REPORT
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.serving import Predictor
-from demo import feedback, worklist
+from demo import desk, feedback
 from demo.desk import Desk
 from demo.pages import banners, static
 from demo.pages import page as template
-from demo.server import DELETE_AFTER_SECONDS, MAX_UPLOAD_BYTES
+from demo.server import AT_ONCE, DELETE_AFTER_SECONDS, QUEUE_LENGTH
 from demo.uploads import Uploads
 
-FILE_HINT = f"PNG, JPEG, TIFF, WebP or DICOM, up to {MAX_UPLOAD_BYTES // 2**20} MiB"
 SWEEP_SECONDS = 300
+Answer = Callable[[Any, gr.Request], Awaitable[dict[str, Any]]]
 
 
 def build_page(predictors: Sequence[Predictor], *, store: feedback.Store, uploads: Uploads) -> gr.Blocks:
@@ -27,7 +30,7 @@ def build_page(predictors: Sequence[Predictor], *, store: feedback.Store, upload
         uploads: Remembers and deletes uploads.
     """
     runs = [predictor.run for predictor in predictors]
-    desk = Desk(predictors, store, uploads)
+    answering = Desk(predictors, store, uploads)
     page: gr.Blocks
     with gr.Blocks(
         title="Chest X-ray reader",
@@ -37,54 +40,62 @@ def build_page(predictors: Sequence[Predictor], *, store: feedback.Store, upload
     ) as page:
         header = template("header.html").render(runs=runs, said=[(run.name, banners(run)) for run in runs])
         _html(header, elem_id="header", js_on_load=static("header.js"))
-        with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Study", id="study"):
-                shown, strip = _study_tab(desk)
-            with gr.Tab("Worklist", id="worklist"):
-                _worklist_tab(desk, tabs, shown)
-            with gr.Tab("How good is it?", id="quality") as tab:
-                _quality_tab(desk, tab)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Study", id="study", elem_id="tab-study"):
+                _script("study", server_functions=_server_functions(answering))
+            with gr.Tab("Worklist", id="worklist", elem_id="tab-worklist", render_children=True):
+                _script("worklist")
+            with gr.Tab("How good is it?", id="quality", elem_id="tab-quality") as tab:
+                _quality_tab(answering, tab)
             if len(runs) == 2:
-                with gr.Tab("Compare", id="compare"):
-                    _compare_tab(desk)
-        _interfaces(desk)
-        page.load(desk.examples, None, strip, api_visibility="private", show_progress="hidden")
-        page.unload(desk.end)
+                with gr.Tab("Compare", id="compare", elem_id="tab-compare", render_children=True):
+                    _script("compare")
+        _html(template("programs.html").render(), js_on_load=_start("programs"))
+        _interfaces(answering)
+        page.unload(answering.end)
     return page
 
 
-def _study_tab(desk: Desk) -> tuple[list[Any], gr.HTML]:
-    """Returns what a read film changes, and the strip of examples, which are drawn when the page is opened."""
-    read = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
-    with gr.Row(elem_classes="desk"):
-        with gr.Column(scale=7, min_width=320, elem_classes="film-side"):
-            viewer = _script("viewer", elem_id="viewer")
-        with gr.Column(scale=4, min_width=320, elem_classes="side"):
-            file = gr.File(label=f"Film: {FILE_HINT}", type="filepath", height=112, elem_id="film-upload")
-            strip = _html("", js_on_load=static("examples.js"), min_height=58)
-            findings = _html(template("empty.html").render(), elem_id="findings")
-            with gr.Column(visible=False, elem_id="feedback", variant="panel") as form:
-                _html("<h3>Your reading</h3>")
-                agree = gr.Button("Agree", elem_id="agree")
-                label = gr.Radio(
-                    [(name.replace("_", " "), name) for name in desk.predictor.run.class_names],
-                    label="Or another label",
-                )
-                comment = gr.Textbox(
-                    label="Comment, without names", lines=1, max_lines=4, max_length=feedback.MAX_COMMENT
-                )
-                keep = gr.Checkbox(
-                    label="Keep the film too (as the model saw it, without header), to evaluate on", value=False
-                )
-                save = gr.Button("Save this label", elem_id="save-label")
-                kept = _html("", elem_id="kept")
-    shown = [viewer, findings, read, form, agree, label, comment, kept]
-    reading: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "read", "show_progress": "hidden"}
-    file.change(desk.open_upload, file, shown, **reading)
-    strip.example(desk.open_example, None, shown, **reading)
-    agree.click(desk.agree, [read, comment, keep], kept, api_visibility="private")
-    save.click(desk.answer, [read, label, comment, keep], kept, api_visibility="private")
-    return shown, strip
+def _server_functions(answering: Desk) -> list[Answer]:
+    """What the page's scripts call; films are few at a time, questions for rows wait beside them."""
+    films, others = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(10 * AT_ONCE)
+    return [
+        _answer(answering.greet, None, others),
+        _answer(answering.read, desk.Film, films),
+        _answer(answering.picture, desk.Film, films),
+        _answer(answering.compare, desk.Film, films),
+        _answer(answering.add_films, desk.Films, others),
+        _answer(answering.rows, desk.Place, others),
+        _answer(answering.stop, desk.Place, others),
+        _answer(answering.table, desk.Chosen, others),
+        _answer(answering.answer, desk.Said, films),
+        _answer(answering.withdraw, desk.Answered, others),
+        _answer(answering.answered, desk.Answered, others),
+        _answer(answering.report, desk.Numbered, others),
+        _answer(answering.labels_zip, None, others),
+    ]
+
+
+def _answer(
+    function: Callable[[Any, str], dict[str, Any]], kind: type[BaseModel] | None, limiter: anyio.CapacityLimiter
+) -> Answer:
+    """A function as Gradio's component server calls it: what was asked is checked, and mistakes come as a sentence."""
+
+    async def answer(asked: Any, request: gr.Request) -> dict[str, Any]:  # noqa: ANN401 -- anyone may send anything
+        if limiter.statistics().tasks_waiting >= QUEUE_LENGTH:
+            return {"error": "Too many readers at once: try again in a minute."}
+        # The annotation is how Gradio knows the argument; what it hands over is FastAPI's request.
+        session = (await request.json())["session_hash"]
+        try:
+            checked = kind.model_validate(asked) if kind else None
+            return await anyio.to_thread.run_sync(function, checked, session, limiter=limiter)
+        except UserError as error:
+            return {"error": desk.sentence(error)}
+        except ValidationError:
+            return {"error": "The server does not understand this page: reload it."}
+
+    answer.__name__ = function.__name__
+    return answer
 
 
 def _html(value: str, *, js_on_load: str | None = None, **options: Any) -> gr.HTML:  # noqa: ANN401 -- for Gradio
@@ -93,76 +104,41 @@ def _html(value: str, *, js_on_load: str | None = None, **options: Any) -> gr.HT
 
 
 def _script(name: str, **options: Any) -> gr.HTML:  # noqa: ANN401 -- for Gradio
-    """A piece of the page that a script draws from its value.
+    """A piece of the page that the module of its name brings to life.
 
     Its template must stay constant: Gradio fills a template in and then runs the outcome as a JavaScript template
     literal, so a file name such as "${…}" in it would be run.
     """
-    markup, code = static(f"{name}.html"), static(f"{name}.js")
-    return gr.HTML(None, html_template=markup, js_on_load=code, apply_default_css=False, **options)
+    markup = static(f"{name}.html").replace("<!-- viewer -->", static("viewer.html"))
+    return gr.HTML(None, html_template=markup, js_on_load=_start(name), apply_default_css=False, **options)
 
 
-def _worklist_tab(desk: Desk, tabs: gr.Tabs, shown: list[Any]) -> None:
-    found = gr.State(None, time_to_live=DELETE_AFTER_SECONDS)
-    files = gr.File(
-        label=f"Films or zip archives, up to {worklist.MAX_FILES} films",
-        type="filepath",
-        file_count="multiple",
-        height=128,
-        elem_id="worklist-upload",
-    )
-    table = _script("worklist", elem_id="worklist", min_height=140)
-
-    def fill(files: list[str] | None, request: gr.Request, progress: gr.Progress = gr.Progress()) -> tuple[Any, ...]:  # noqa: B008 -- Gradio's way
-        return desk.fill_worklist(files, request, progress)
-
-    files.change(fill, files, [table, found], api_visibility="private", concurrency_limit=1, concurrency_id="worklist")
-    table.open(
-        desk.open_row, found, [tabs, *shown], api_visibility="private", concurrency_id="read", show_progress="hidden"
-    )
+def _start(name: str) -> str:
+    """What brings a piece of the page to life by the module of its name."""
+    root = "new URL(window.gradio_config.root).pathname.replace(/[/]$/, '')"
+    return f"import({root} + '/scripts/{name}.js').then((module) => module.start(element, server));"
 
 
-def _quality_tab(desk: Desk, tab: gr.Tab) -> None:
+def _quality_tab(answering: Desk, tab: gr.Tab) -> None:
     pages = []
-    for run in (predictor.run for predictor in desk.predictors):
+    for run in (predictor.run for predictor in answering.predictors):
         pages.append(_html("<p class='soft'>Drawing the figures …</p>"))
-        report, card = run.folder / EVALUATION / REPORT, run.model_card
-        with gr.Column(elem_classes="narrow"):
-            if report.exists():
-                gr.DownloadButton("Download the full report", value=report, size="sm")
-            if card:
-                with gr.Accordion("Model card", open=False):
-                    gr.Markdown(card)
-
-    def labels_zip(_: object = None) -> dict[str, str]:  # Gradio marks functions, which methods do not let it
-        return desk.labels_zip()
-
-    _html(template("labels.html").render(), js_on_load=static("labels.js"), server_functions=[labels_zip])
-    tab.select(desk.quality, None, pages, api_visibility="private", show_progress="hidden")
+        if run.model_card:
+            with gr.Column(elem_classes="narrow"), gr.Accordion("Model card", open=False):
+                gr.Markdown(run.model_card)
+    pages.append(_html(""))
+    _script("quality")
+    tab.select(answering.quality, None, pages, api_visibility="private", show_progress="hidden")
 
 
-def _compare_tab(desk: Desk) -> None:
-    file = gr.File(label=f"Film: {FILE_HINT}", type="filepath", height=112, elem_id="compare-upload")
-    said = _html("", elem_id="agreement")
-    outputs: list[Any] = []
-    with gr.Row():
-        for index, run in enumerate(predictor.run for predictor in desk.predictors):
-            with gr.Column(min_width=320):
-                _html(template("run_name.html").render(run=run))
-                outputs += [_script("viewer", elem_id=f"compare-viewer-{index + 1}"), _html("")]
-    file.change(
-        desk.compare, file, [*outputs, said], api_visibility="private", concurrency_id="read", show_progress="hidden"
-    )
-
-
-def _interfaces(desk: Desk) -> None:
+def _interfaces(answering: Desk) -> None:
     """The named endpoints for programs, on fields that the page does not show."""
     with gr.Column(visible=False):
         file = gr.File(label="file", type="filepath")
         files = gr.File(label="files", type="filepath", file_count="multiple")
-        texts = [gr.Textbox(label=name) for name in ("sha256", "label", "predicted", "comment")]
+        texts = [gr.Textbox(label=name) for name in ("sha256", "label", "predicted", "comment", "reader")]
         record, go = gr.JSON(label="record"), gr.Button("API")
-    go.click(desk.api_predict, file, record, api_name="predict", concurrency_id="read")
-    go.click(desk.api_worklist, files, record, api_name="worklist", concurrency_limit=1, concurrency_id="worklist")
-    go.click(desk.api_feedback, texts, record, api_name="feedback")
-    go.click(desk.api_answers, None, record, api_name="answers")
+    go.click(answering.api_predict, file, record, api_name="predict", concurrency_id="read")
+    go.click(answering.api_worklist, files, record, api_name="worklist", concurrency_id="worklist")
+    go.click(answering.api_feedback, texts, record, api_name="feedback")
+    go.click(answering.api_answers, None, record, api_name="answers")

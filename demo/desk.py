@@ -1,199 +1,333 @@
-"""What answers the page's events: uploads become answers, and mistakes messages. What is said is made elsewhere."""
+"""What the page and programs ask: uploads become answers, and mistakes messages. What is said is made elsewhere."""
 
 import base64
 import dataclasses
 import io
+import math
+import sys
 import tempfile
 import zipfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import gradio as gr
+from pydantic import BaseModel, Field
 
+from cxr_keras3 import images
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.serving import Predictor
-from cxr_keras3.serving.inputs import Input
-from demo import examples, feedback, quality, reading, worklist
+from cxr_keras3.serving.inputs import printable
+from demo import examples, feedback, quality, reading, standing, worklist
+from demo.jobs import Jobs
 from demo.pages import banners
 from demo.pages import page as template
-from demo.reading import Download, Reading
+from demo.reading import Download
 from demo.uploads import Uploads
+
+WAIT_SECONDS = 2.0
+"""For which the page's question for new rows of a worklist is held."""
+Name = Annotated[str, Field(max_length=1000)]
+
+
+class Sent(BaseModel):
+    """An uploaded file: where it lies, and what its sender calls it, since Gradio drops letters of names."""
+
+    kind: Literal["upload"] = "upload"
+    path: str
+    name: Name
+
+
+class Example(BaseModel):
+    """An example, by its number."""
+
+    kind: Literal["example"]
+    index: Annotated[int, Field(ge=0)]
+
+
+class Listed(BaseModel):
+    """A film of a worklist, by its number."""
+
+    kind: Literal["listed"]
+    job: str
+    index: Annotated[int, Field(ge=0)]
+
+
+class Film(BaseModel):
+    """A film that the page asks about."""
+
+    film: Annotated[Sent | Example | Listed, Field(discriminator="kind")]
+
+
+class Films(BaseModel):
+    """Files for a worklist; `job` is the one to add them to."""
+
+    files: Annotated[list[Sent], Field(max_length=1000)]
+    job: str | None = None
+
+
+class Place(BaseModel):
+    """A worklist, and how many of its rows the page has."""
+
+    job: str
+    after: int = 0
+
+
+class Chosen(BaseModel):
+    """Rows of a worklist."""
+
+    job: str
+    indices: list[int]
+
+
+class Said(Film):
+    """What a reader says of a film."""
+
+    sha256: str
+    predicted: str
+    label: str
+    reader: str
+    comment: str = ""
+    keep: bool = False
+
+
+class Answered(BaseModel):
+    """A reader's answer to a film."""
+
+    sha256: str
+    reader: str
+
+
+class Numbered(BaseModel):
+    """One of the runs."""
+
+    index: Annotated[int, Field(ge=0, le=1)]
 
 
 class Desk:
-    """What the page's events and the endpoints for programs call, on one or two runs."""
+    """What the page and the endpoints for programs call, on one or two runs."""
 
     def __init__(self, predictors: Sequence[Predictor], store: feedback.Store, uploads: Uploads) -> None:
         self.predictors, self.predictor = predictors, predictors[0]
         self._store, self._uploads = store, uploads
+        self._jobs = Jobs(self.predictor)
         self._said = banners(self.predictor.run)
+        self._examples = ThreadPoolExecutor(1, "examples").submit(examples.choose, self.predictor)
 
-    def shown(self, read: Reading) -> tuple[Any, ...]:
-        """What the study tab shows: viewer, findings, what feedback needs, and a fresh feedback form."""
-        name = f"chest-film-{read.digest[:8]}"
+    def greet(self, _: object, __: str) -> dict[str, Any]:
+        """What is shown before any film: what this is, and the example films."""
+        films = [
+            {"name": each.name, "words": each.words, "picture": reading.data_uri_of_png(each.content)}
+            for each in self._examples.result()
+        ]
+        return {"films": films, "about": standing.about(self.predictor.run)}
+
+    def read(self, asked: Film, session: str) -> dict[str, Any]:
+        """A film and the answer to it: viewer, findings, and what feedback needs."""
+        name, content = self._content(asked, session)
+        read = reading.read_film(self.predictor, name, content)
+        stem = f"chest-film-{read.digest[:8]}"
         page = reading.result_page(self.predictor, read, said=self._said)
         files = [
-            Download(f"{name}.json", "application/json", reading.result_json(read)),
-            Download(f"{name}.html", "text/html", page),
+            Download(f"{stem}.json", "application/json", reading.result_json(self.predictor, read)),
+            Download(f"{stem}.html", "text/html", page),
         ]
-        predicted = read.prediction.predicted
-        return (
-            dataclasses.asdict(reading.view(read, files=files)),
-            reading.findings(self.predictor, read),
-            dataclasses.replace(read, pixels=None),  # a session keeps the answer, not the film
-            gr.update(visible=read.pixels is not None),
-            gr.update(value=f"Agree: {predicted.replace('_', ' ')}", visible=bool(predicted)),
-            None,
-            "",
-            "",
-        )
-
-    def _nothing(self) -> tuple[Any, ...]:
-        return None, template("empty.html").render(), None, gr.update(visible=False), gr.update(), None, "", ""
-
-    def open_upload(self, file: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Reads an uploaded film."""
-        return self._nothing() if file is None else self.shown(self._read(self.predictor, file, request))
-
-    def examples(self) -> str:
-        """The strip of examples."""
-        films = [(name, reading.data_uri_of_png(png)) for name, png in examples.films()]
-        return template("examples.html").render(films=films)
-
-    def open_example(self, event: gr.EventData) -> tuple[Any, ...]:
-        """Reads an example."""
-        films = examples.films()
-        name, content = films[_index(event, len(films))]
-        return self.shown(reading.read_film(self.predictor, name, content))
-
-    def open_row(self, found: list[Input] | None, event: gr.EventData) -> tuple[Any, ...]:
-        """Reads a film of the worklist again, and turns to the study tab."""
-        found = found or []
-        chosen = found[_index(event, len(found))]
-        with _Messages():
-            return gr.Tabs(selected="study"), *self.shown(
-                reading.read_film(self.predictor, chosen.name, worklist.content(chosen))
-            )
-
-    def compare(self, file: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Reads one film with both runs."""
-        if file is None:
-            return None, "", None, "", ""
-        first, second = (self._read(predictor, file, request) for predictor in self.predictors)
-        said = template("agreement.html").render(first=first.prediction, second=second.prediction)
-        parts = [
-            (dataclasses.asdict(reading.view(each)), reading.findings(predictor, each))
-            for predictor, each in zip(self.predictors, (first, second), strict=True)
-        ]
-        return (*parts[0], *parts[1], said)
-
-    def fill_worklist(
-        self, files: list[str] | None, request: gr.Request, progress: gr.Progress | None = None
-    ) -> tuple[Any, ...]:
-        """Scores many films."""
-        if not files:
-            return None, None
-        progress = progress or gr.Progress()
-        with _Messages():
-            found = worklist.find(self._uploads.claim(request.session_hash, files))
-        predictions = []
-        for prediction in worklist.score(self.predictor, found):
-            predictions.append(prediction)
-            progress((len(predictions), len(found)), desc="Reading", unit="films")
-        rows = [worklist.row(self.predictor, index, prediction) for index, prediction in enumerate(predictions)]
-        table = {
-            "rows": [dataclasses.asdict(row) for row in worklist.in_order(rows)],
-            "classes": list(self.predictor.run.class_names),
-            "csv": worklist.as_csv(self.predictor, predictions),
+        return {
+            "name": name,
+            "view": dataclasses.asdict(reading.view(read, files=files)),
+            "headline": reading.headline(self.predictor, read),
+            "findings": reading.findings(self.predictor, read),
+            "standing": standing.standing(self.predictor.run),
+            "sha256": read.digest,
+            "predicted": read.prediction.predicted,
+            "named": "" if read.prediction.withheld else read.prediction.predicted,
+            "readable": read.pixels is not None,
+            "labels": [*self.predictor.run.class_names, *feedback.OTHER_LABELS],
         }
-        return table, found
 
-    def agree(self, read: Reading | None, comment: str, keep: bool) -> str:
-        """Keeps the answer that the label is right."""
-        return self.answer(read, read.prediction.predicted if read else None, comment, keep)
+    def picture(self, asked: Film, session: str) -> dict[str, Any]:
+        """A film in full size."""
+        _, content = self._content(asked, session)
+        return {"picture": reading.data_uri_of_png(images.encode_png(self.predictor.decode(content).pixels))}
 
-    def answer(self, read: Reading | None, label: str | None, comment: str, keep: bool) -> str:
-        """Keeps a reader's label."""
-        if read is None:
-            raise gr.Error("Open a film first.", print_exception=False)
-        if label is None:
-            raise gr.Error("Choose a label first.", print_exception=False)
-        with _Messages():
-            kept = self._store.add(
-                sha256=read.digest,
-                model=read.prediction.model,
-                predicted=read.prediction.predicted,
-                label=label,
-                comment=comment.strip(),
-                film=read.prediction.image if keep else None,
-            )
-        return template("kept.html").render(answer=kept)
+    def compare(self, asked: Film, session: str) -> dict[str, Any]:
+        """One film and the answers of both runs."""
+        name, content = self._content(asked, session)
+        reads = [reading.read_film(predictor, name, content) for predictor in self.predictors]
+        return {
+            "name": name,
+            "agreement": template("agreement.html").render(first=reads[0].prediction, second=reads[1].prediction),
+            "answers": [
+                {
+                    "model": predictor.run.name,
+                    "view": dataclasses.asdict(reading.view(each)),
+                    "findings": reading.headline(predictor, each) + reading.findings(predictor, each),
+                }
+                for predictor, each in zip(self.predictors, reads, strict=True)
+            ],
+        }
 
-    def labels_zip(self) -> dict[str, str]:
+    def add_films(self, asked: Films, session: str) -> dict[str, Any]:
+        """Begins a worklist, or adds to one."""
+        files = self._claim(asked.files, session)
+        job = asked.job or self._jobs.start(session)
+        try:
+            self._jobs.add(job, files)
+        except UserError:
+            if asked.job is None:
+                self._jobs.forget(name=job)
+            raise
+        return {"job": job}
+
+    def rows(self, asked: Place, _: str) -> dict[str, Any]:
+        """The rows of a worklist that the page has not, once there are some."""
+        job = self._jobs.wait(asked.job, asked.after, WAIT_SECONDS)
+        return {
+            "rows": [dataclasses.asdict(row) for row in job.rows[asked.after :]],
+            "total": len(job.found),
+            "running": self._jobs.is_running(job),
+            "failed": job.failed,
+        }
+
+    def stop(self, asked: Place, _: str) -> dict[str, Any]:
+        """Stops a worklist."""
+        self._jobs.stop(asked.job)
+        return {}
+
+    def table(self, asked: Chosen, _: str) -> dict[str, Any]:
+        """Rows of a worklist as a CSV file, in the order asked for."""
+        predictions = self._jobs.job(asked.job).predictions
+        chosen = [predictions[index] for index in asked.indices if 0 <= index < len(predictions)]
+        return {"csv": worklist.as_csv(self.predictor, chosen)}
+
+    def answer(self, asked: Said, session: str) -> dict[str, Any]:
+        """Keeps what a reader says of a film."""
+        film = None
+        if asked.keep:
+            _, content = self._content(asked, session)
+            film = images.canonical(self.predictor.decode(content).pixels)[..., 0]
+        kept = self._store.add(
+            sha256=asked.sha256,
+            model=self.predictor.run.name,
+            predicted=asked.predicted,
+            label=asked.label,
+            comment=asked.comment.strip(),
+            reader=asked.reader.strip(),
+            film=film,
+        )
+        return {"kept": template("kept.html").render(answer=kept)}
+
+    def withdraw(self, asked: Answered, _: str) -> dict[str, Any]:
+        """Takes a reader's answer back."""
+        self._store.withdraw(asked.sha256, asked.reader.strip())
+        return {}
+
+    def answered(self, asked: Answered, _: str) -> dict[str, Any]:
+        """What a reader said of a film before; an empty label where nothing."""
+        reader = asked.reader.strip()
+        mine = [each.label for each in self._store.answers() if (each.sha256, each.reader) == (asked.sha256, reader)]
+        return {"label": mine[-1] if mine else ""}
+
+    def report(self, asked: Numbered, _: str) -> dict[str, Any]:
+        """The full report on a run, drawn where the run comes without one."""
+        run = self.predictors[min(asked.index, len(self.predictors) - 1)].run
+        return {"html": quality.report(run)}
+
+    def labels_zip(self, _: object, __: str) -> dict[str, Any]:
         """The answers as a zip file in base64, for the button that exports them."""
         buffer = io.BytesIO()
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            feedback.export(self._store, Path(folder))
+            feedback.export(self._store, Path(folder), comments=False)
             for path in sorted(Path(folder).rglob("*")):
                 if path.is_file():
                     archive.write(path, path.relative_to(folder).as_posix())
         return {"name": "labels.zip", "base64": base64.b64encode(buffer.getvalue()).decode()}
 
     def quality(self) -> list[str]:
-        """How good each run is."""
-        with _Messages():
-            return [quality.render(predictor.run) for predictor in self.predictors]
+        """How good each run is, and how far readers agree."""
+        with Messages():
+            pages = [quality.render(predictor.run, index) for index, predictor in enumerate(self.predictors)]
+            agreeing = template("agreements.html").render(agreements=feedback.agreements(self._store.answers()))
+            return [*pages, agreeing]
 
     def api_predict(self, file: str, request: gr.Request) -> dict[str, Any]:
         """Scores one chest X-ray file, and says whether it was accepted, with probabilities, flag and warnings."""
         if file is None:
             raise gr.Error("A file is needed, received none.", print_exception=False)
-        return self._read(self.predictor, file, request).record()
+        with Messages():
+            ((path, name),) = self._claim([Sent(path=file, name=Path(file).name)], request.session_hash)
+            return reading.read_film(self.predictor, name, images.read(path)).record()
 
     def api_worklist(self, files: list[str], request: gr.Request) -> list[dict[str, Any]]:
         """Scores many files or zip archives; returns one record a film, in their order."""
-        with _Messages():
-            found = worklist.find(self._uploads.claim(request.session_hash, files or []))
-        return [prediction.record() for prediction in worklist.score(self.predictor, found)]
+        with Messages():
+            sent = self._claim([Sent(path=file, name=Path(file).name) for file in files or []], request.session_hash)
+            name = self._jobs.start("", patience=math.inf)
+            try:
+                self._jobs.add(name, sent)
+                job = self._jobs.wait(name, sys.maxsize, math.inf)
+            finally:
+                self._jobs.forget(name=name)
+        if job.failed:
+            raise gr.Error("The worklist could not be scored.", print_exception=False)
+        return [prediction.record() for prediction in job.predictions]
 
-    def api_feedback(self, sha256: str, label: str, predicted: str, comment: str) -> dict[str, Any]:
+    def api_feedback(self, sha256: str, label: str, predicted: str, comment: str, reader: str) -> dict[str, Any]:
         """Keeps a reader's label for a film that /predict answered, named by its sha256."""
-        with _Messages():
+        with Messages():
             return dataclasses.asdict(
                 self._store.add(
-                    sha256=sha256, model=self.predictor.run.name, predicted=predicted, label=label, comment=comment
+                    sha256=sha256,
+                    model=self.predictor.run.name,
+                    predicted=predicted,
+                    label=label,
+                    comment=comment,
+                    reader=reader,
                 )
             )
 
     def api_answers(self) -> list[dict[str, Any]]:
-        """All answers that readers gave, the oldest first."""
-        return [dataclasses.asdict(answer) for answer in self._store.answers()]
+        """All answers that readers gave, the oldest first, without their comments."""
+        return [dataclasses.asdict(answer) for answer in feedback.without_comments(self._store.answers())]
 
     def end(self, request: gr.Request) -> None:
-        """Deletes the uploads of a session that ended."""
+        """Stops the worklists of a page that was closed, and deletes its uploads."""
+        self._jobs.forget(session=request.session_hash)
         self._uploads.forget(request.session_hash)
 
-    def _read(self, predictor: Predictor, file: str, request: gr.Request) -> Reading:
-        with _Messages():
-            (path,) = self._uploads.claim(request.session_hash, [file])
-            return reading.read_film(predictor, path.name, worklist.content(Input(path.name, path)))
+    def _claim(self, files: Sequence[Sent], session: str | None) -> list[tuple[Path, str]]:
+        paths = self._uploads.claim(session, [file.path for file in files])
+        return [(path, printable(file.name)) for path, file in zip(paths, files, strict=True)]
+
+    def _content(self, asked: Film, session: str) -> tuple[str, bytes]:
+        """The name and bytes of a film that the page asks about."""
+        film = asked.film
+        if isinstance(film, Example):
+            chosen = self._examples.result()
+            if film.index >= len(chosen):
+                raise UserError(f"there are {len(chosen)} examples, received number {film.index + 1}; reload the page")
+            return chosen[film.index].name, chosen[film.index].content
+        if isinstance(film, Sent):
+            ((path, name),) = self._claim([film], session)
+            return name, images.read(path)
+        found = self._jobs.job(film.job).found
+        if film.index >= len(found):
+            raise UserError("this film is not in the worklist any more; read it again")
+        return found[film.index].name, worklist.content(found[film.index])
 
 
-class _Messages:
+class Messages:
     """Shows a user's mistake as a message on the page; all else stays hidden behind the word "Error"."""
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, UserError):
-            text = str(error)
-            raise gr.Error(f"{text[:1].upper()}{text[1:]}.", print_exception=False) from None
+            raise gr.Error(sentence(error), print_exception=False) from None
 
 
-def _index(event: gr.EventData, count: int) -> int:
-    """The number that the page sends with an event; anyone may send anything."""
-    index = getattr(event, "index", None)
-    if not isinstance(index, int) or not 0 <= index < count:
-        raise gr.Error("This film is gone; upload it again.", print_exception=False)
-    return index
+def sentence(error: UserError) -> str:
+    """A mistake as the page says it."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."

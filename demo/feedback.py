@@ -13,6 +13,7 @@ import contextlib
 import csv
 import datetime as dt
 import hashlib
+import itertools
 import re
 import secrets
 import sqlite3
@@ -35,7 +36,12 @@ LABELS_CSV, ANSWERS_CSV = "labels.csv", "answers.csv"
 MAX_COMMENT = 2000
 _SCHEMA = """CREATE TABLE IF NOT EXISTS answers (
     id INTEGER PRIMARY KEY, created TEXT NOT NULL, sha256 TEXT NOT NULL, model TEXT NOT NULL, predicted TEXT NOT NULL,
-    label TEXT NOT NULL, agrees INTEGER NOT NULL, comment TEXT NOT NULL, kept INTEGER NOT NULL)"""
+    label TEXT NOT NULL, agrees INTEGER NOT NULL, comment TEXT NOT NULL, kept INTEGER NOT NULL, reader TEXT NOT NULL)"""
+_ADD_READER = "ALTER TABLE answers ADD COLUMN reader TEXT NOT NULL DEFAULT ''"  # to what earlier versions kept
+_WITHDRAW = "DELETE FROM answers WHERE sha256 = ? AND reader = ?"
+OTHER_LABELS = ("None of these", "Not a chest film", "Poor quality")
+"""What a reader may say beside the classes; films so labelled are not evaluated on."""
+MAX_READER = 40
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class ReaderAnswer:
         agrees: Whether these are the same.
         comment: In the reader's words.
         kept: Whether the film as the model saw it is kept too.
+        reader: The reader's name or initials; empty where not said.
     """
 
     created: str
@@ -61,6 +68,7 @@ class ReaderAnswer:
     agrees: bool
     comment: str
     kept: bool
+    reader: str
 
 
 class Store:
@@ -81,16 +89,18 @@ class Store:
         predicted: str,
         label: str,
         comment: str = "",
+        reader: str = "",
         film: npt.NDArray[np.uint8] | None = None,
     ) -> ReaderAnswer:
-        """Keeps an answer, made durable before this returns.
+        """Keeps an answer, made durable before this returns. It replaces an earlier one of this reader to this film.
 
         Args:
             sha256: Of the film's file, in hexadecimal.
             model: The run that answered.
             predicted: Its most probable class; empty where it refused the film.
-            label: The class that the reader gives it.
+            label: The class that the reader gives it, or one of `OTHER_LABELS`.
             comment: At most `MAX_COMMENT` characters, without the patient's name.
+            reader: Name or initials, at most `MAX_READER` characters; empty where not said: such answers replace none.
             film: uint8 (299, 299), only where the reader allowed it to be kept. It is written as a PNG, without a
                 DICOM header.
 
@@ -99,25 +109,38 @@ class Store:
         """
         if not re.fullmatch(_SHA256, sha256):
             raise UserError("sha256 must be 64 hexadecimal digits; take it from the answer to the film")
-        for name, value in (("label", label), ("predicted", predicted or label)):
-            if value not in self._class_names:
+        for name, value, others in (("label", label, OTHER_LABELS), ("predicted", predicted, ("",))):
+            if value not in (*self._class_names, *others):
                 raise UserError(f"{name} must be one of {', '.join(self._class_names)}, received {value[:60]!r}")
         if len(comment) > MAX_COMMENT:
             raise UserError(f"a comment may have {MAX_COMMENT} characters, received {len(comment)}; shorten it")
+        if len(reader) > MAX_READER:
+            raise UserError(f"a reader's name may have {MAX_READER} characters, received {len(reader)}; give initials")
         now = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
-        answer = ReaderAnswer(now, sha256, model, predicted, label, label == predicted, comment, film is not None)
+        answer = ReaderAnswer(
+            now, sha256, model, predicted, label, label == predicted, comment, film is not None, reader
+        )
         try:
             if film is not None:
                 self._keep(sha256, film)
             with self._connection() as connection:
                 names = ", ".join(field.name for field in fields(ReaderAnswer))
                 marks = ", ".join("?" * len(fields(ReaderAnswer)))
+                if reader:
+                    connection.execute(_WITHDRAW, (sha256, reader))
                 connection.execute(f"INSERT INTO answers ({names}) VALUES ({marks})", astuple(answer))  # noqa: S608 -- our own names
         except OSError as error:
             raise UserError(
                 f"the answer could not be kept ({error}); start the demo with another --feedback"
             ) from error
         return answer
+
+    def withdraw(self, sha256: str, reader: str) -> None:
+        """Takes a reader's answer to a film back. A kept film stays where another reader allowed it, too."""
+        with self._connection() as connection:
+            connection.execute(_WITHDRAW, (sha256, reader))
+        if not any(answer.kept for answer in self.answers() if answer.sha256 == sha256):
+            self.film(sha256).unlink(missing_ok=True)
 
     def answers(self) -> list[ReaderAnswer]:
         """All answers, the oldest first."""
@@ -147,6 +170,8 @@ class Store:
             connection.execute("PRAGMA synchronous=FULL")
             with connection:
                 connection.execute(_SCHEMA)
+                if not any(row["name"] == "reader" for row in connection.execute("PRAGMA table_info(answers)")):
+                    connection.execute(_ADD_READER)
                 yield connection
         except sqlite3.DatabaseError as error:  # damaged, none of SQLite's, or the disk is full
             raise UserError(
@@ -161,8 +186,42 @@ class Store:
         files.write_bytes(path, images.encode_png(film))
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How far two readers agree.
+
+    Attributes:
+        readers: Their names.
+        films: How many films both labelled.
+        kappa: Cohen's kappa (Cohen, 1960): 1 for full agreement, 0 for what chance alone gives; None where
+            both gave one and the same label throughout.
+    """
+
+    readers: tuple[str, str]
+    films: int
+    kappa: float | None
+
+
+def agreements(answers: Sequence[ReaderAnswer]) -> list[Agreement]:
+    """Each two readers who labelled the same films, the most films first."""
+    from sklearn.metrics import cohen_kappa_score  # noqa: PLC0415 -- takes a second, and the page is not always opened
+
+    by_reader: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        if answer.reader:
+            by_reader.setdefault(answer.reader, {})[answer.sha256] = answer.label
+    found = []
+    for first, second in itertools.combinations(sorted(by_reader), 2):
+        both = sorted(by_reader[first].keys() & by_reader[second].keys())
+        said = [[by_reader[reader][digest] for digest in both] for reader in (first, second)]
+        if both:
+            kappa = float(cohen_kappa_score(*said)) if len({*said[0], *said[1]}) > 1 else None
+            found.append(Agreement((first, second), len(both), kappa))
+    return sorted(found, key=lambda each: -each.films)
+
+
 def labels(answers: Sequence[ReaderAnswer], paths: dict[str, str]) -> list[dict[str, str]]:
-    """The rows of `labels.csv`: a film's last answer counts, and a film without a path has no row.
+    """The rows of `labels.csv`: a film's last answer counts, and a film without a path or a class has no row.
 
     Args:
         answers: The oldest first.
@@ -172,11 +231,13 @@ def labels(answers: Sequence[ReaderAnswer], paths: dict[str, str]) -> list[dict[
     return [
         {"path": paths[digest], "label": answer.label, "sha256": digest, "created": answer.created}
         for digest, answer in last.items()
-        if digest in paths
+        if digest in paths and answer.label not in OTHER_LABELS
     ]
 
 
-def export(store: Store, output: Path, *, archive: Path | None = None, deidentify: bool = False) -> int:
+def export(
+    store: Store, output: Path, *, archive: Path | None = None, deidentify: bool = False, comments: bool = True
+) -> int:
     """Writes `labels.csv` and `answers.csv`, and copies the kept films beside them.
 
     Args:
@@ -185,13 +246,12 @@ def export(store: Store, output: Path, *, archive: Path | None = None, deidentif
         archive: A folder of films, whose hashes are compared with those of the answers.
         deidentify: Copy the archive's films too, without their patients, in place of naming them where they are, and
             leave out what readers wrote in words.
+        comments: Whether `answers.csv` holds them; what visitors of the page download does not.
 
     Returns:
         The number of rows in `labels.csv`.
     """
-    answers = store.answers()
-    if deidentify:
-        answers = [replace(answer, comment="") for answer in answers]
+    answers = store.answers() if comments and not deidentify else without_comments(store.answers())
     wanted = {answer.sha256 for answer in answers}
     paths = _found(archive, wanted) if archive else {}
     (output / FILMS).mkdir(parents=True, exist_ok=True)
@@ -207,6 +267,11 @@ def export(store: Store, output: Path, *, archive: Path | None = None, deidentif
         output / ANSWERS_CSV, [field.name for field in fields(ReaderAnswer)], [list(astuple(each)) for each in answers]
     )
     return len(rows)
+
+
+def without_comments(answers: Sequence[ReaderAnswer]) -> list[ReaderAnswer]:
+    """Answers as any visitor may have them."""
+    return [replace(answer, comment="") for answer in answers]
 
 
 def _found(archive: Path, wanted: set[str]) -> dict[str, str]:

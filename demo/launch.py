@@ -50,7 +50,8 @@ def _serve(
 
         store = feedback.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
         page = app.build_page(predictors, store=store, uploads=uploads.Uploads(folder))
-        served = server.application(page, model=runs[0].name, login=login, hosts=[*options.allow_host, options.host])
+        hosts = [*options.allow_host, options.host]
+        served = server.application(page, model=runs[0].name, login=login, hosts=hosts, root=options.root_path)
         server.serve(served, listening=listening, say=progress.say)
 
 

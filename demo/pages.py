@@ -9,7 +9,8 @@ from cxr_keras3.report.templating import environment
 from cxr_keras3.run.folder import Run
 
 NOTICE = "Not a medical device. For research only; never decide on a patient's care by it."
-_STATIC = Path(__file__).parent / "static"
+STATIC = Path(__file__).parent / "static"
+"""The page's own style sheet and scripts, served as they are."""
 _ENVIRONMENT = environment("demo")
 _ENVIRONMENT.globals |= {"notice": NOTICE, "version": __version__}
 
@@ -21,7 +22,7 @@ def page(name: str) -> jinja2.Template:
 
 def static(name: str) -> str:
     """A style sheet or script."""
-    return (_STATIC / name).read_text(encoding="utf-8")
+    return (STATIC / name).read_text(encoding="utf-8")
 
 
 def banners(run: Run) -> list[str]:

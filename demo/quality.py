@@ -3,14 +3,17 @@
 Curves, floors and words are those of `cxr_keras3.report`; what is here draws them as SVG in the page's own colours.
 """
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.report import texts
-from cxr_keras3.run.folder import Run
+from cxr_keras3.run.folder import EVALUATION, REPORT, Run
 from cxr_keras3.run.metrics import Metrics, Reliability
 from cxr_keras3.statistics.figures import Figure
 from demo.pages import page
@@ -66,8 +69,12 @@ class DottedLine:
     dots: tuple[Dot, ...]
 
 
-def render(run: Run) -> str:
+def render(run: Run, index: int = 0) -> str:
     """The page, as HTML; one sentence where the run was never evaluated.
+
+    Args:
+        run: The run.
+        index: Its number among those that are served.
 
     Raises:
         UserError: Where the evaluation's tables are missing or damaged.
@@ -78,6 +85,7 @@ def render(run: Run) -> str:
     calibration = metrics.calibration
     return page("quality.html").render(
         run=run,
+        index=index,
         metrics=metrics,
         headlines={name: texts.HEADLINES[name] for name in HEADLINES},
         verdict=texts.VERDICTS[metrics.audit.verdict],
@@ -91,6 +99,28 @@ def render(run: Run) -> str:
         ],
         plot=PLOT,
     )
+
+
+def report(run: Run) -> str:
+    """The full report, as HTML: the run's own, or drawn of its figures where it comes without, as the reference model.
+
+    Raises:
+        UserError: Where the run was never evaluated.
+    """
+    path = run.folder / EVALUATION / REPORT
+    if path.exists():
+        return path.read_text(encoding="utf-8")
+    if run.metrics is None:
+        raise UserError(f"a report needs an evaluation, the run {run.name} has none; run python -m cxr_keras3.evaluate")
+    from cxr_keras3.report.pages import write_report  # noqa: PLC0415 -- Matplotlib takes a second
+
+    scored = run.predictions
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / REPORT
+        write_report(
+            drawn, run.metrics, run.manifest, labels=scored.labels, probabilities=scored.probabilities, films=()
+        )
+        return drawn.read_text(encoding="utf-8")
 
 
 def _confusion(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[ConfusionRow]:

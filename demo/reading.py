@@ -1,6 +1,7 @@
 """One film: what the model says of it and what a reader is shown. Pure functions, without Gradio."""
 
 import base64
+import datetime as dt
 import hashlib
 import io
 import json
@@ -24,6 +25,8 @@ DISPLAY_SIDE = 1024
 MAP_SIDE = 96
 """Height and width of an activation map on the page; the model's own have some 7 x 7 cells."""
 Lines = list[list[list[float]]]
+FAINTEST = 8
+"""Strength below which a map shows nothing to speak of, and gets no outline."""
 PLACES = (("upper", "middle", "lower"), ("left", "centre", "right"))
 
 
@@ -34,12 +37,18 @@ class Reading:
     Attributes:
         prediction: The answer; its `file` is the bare name.
         digest: SHA-256 of the file, in hexadecimal.
+        created: When it was read, ISO 8601 in UTC.
         pixels: uint8 (height, width), the whole film; None where it could not be read.
+        mode: What the file held, see `images.Film.original_mode`; empty where it could not be read.
+        spacing: Millimetres between rows and between columns; None where the file does not say.
     """
 
     prediction: Prediction
     digest: str
+    created: str
     pixels: npt.NDArray[np.uint8] | None
+    mode: str
+    spacing: tuple[float, float] | None
 
     def record(self) -> dict[str, Any]:
         """The answer as JSON can hold it, with the file's hash."""
@@ -57,7 +66,15 @@ def read_film(predictor: Predictor, name: str, content: bytes) -> Reading:
     film = _decoded(predictor, content)
     film_input = Input(name, content if film is None else film)
     (prediction,) = predictor.predict([film_input], batch_size=1)
-    return Reading(prediction, hashlib.sha256(content).hexdigest(), None if film is None else film.pixels)
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    return Reading(
+        prediction=prediction,
+        digest=hashlib.sha256(content).hexdigest(),
+        created=now,
+        pixels=None if film is None else film.pixels,
+        mode="" if film is None else film.original_mode,
+        spacing=None if film is None else film.spacing,
+    )
 
 
 def _decoded(predictor: Predictor, content: bytes) -> images.Film | None:
@@ -92,6 +109,14 @@ class Download:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Which stored values are shown, as DICOM PS3.3 C.11.2 has it; this one leaves 8 bits as they are."""
+
+    level: float = 128
+    width: float = 256
+
+
+@dataclass(frozen=True)
 class View:
     """What the viewer in the browser needs: the film and the activation maps, all at once.
 
@@ -102,7 +127,11 @@ class View:
         maps: A map a class.
         lungs: The outlines of the patient's right lung and of the left: lines of points, across and down, as shares of
             the picture; none where the film was not accepted.
-        chosen: The class shown first.
+        size: Columns and rows of the film itself.
+        window: Level and width that are set at first, and again by a reset.
+        depth: What the greys are, in words.
+        spacing: Millimetres between rows and between columns of the film; None where the file does not say.
+        chosen: The class shown first; empty where the model has no ground to name one.
         files: What can be downloaded.
     """
 
@@ -111,6 +140,10 @@ class View:
     side: int
     maps: tuple[ClassMap, ...]
     lungs: tuple[Lines, ...]
+    size: tuple[int, int]
+    window: Window
+    depth: str
+    spacing: tuple[float, float] | None
     chosen: str
     files: tuple[Download, ...] = ()
 
@@ -123,11 +156,15 @@ def view(reading: Reading, *, files: Sequence[Download] = ()) -> View:
         alt=f"Chest film {prediction.file}" if reading.pixels is not None else "",
         side=MAP_SIDE,
         maps=tuple(
-            ClassMap(name, base64.b64encode(values.tobytes()).decode(), in_words(values, name))
+            ClassMap(name, base64.b64encode(values.tobytes()).decode(), _said_of_map(values, name))
             for name, values in strengths(prediction).items()
         ),
         lungs=outlines(prediction),
-        chosen=prediction.predicted,
+        size=(0, 0) if reading.pixels is None else reading.pixels.shape[::-1],
+        window=Window(),
+        depth=f"8 bits{'' if reading.mode == 'L' else ' of ' + reading.mode}",
+        spacing=reading.spacing,
+        chosen="" if prediction.withheld else prediction.predicted,
         files=tuple(files),
     )
 
@@ -164,29 +201,50 @@ def strengths(prediction: Prediction) -> dict[str, npt.NDArray[np.uint8]]:
 def in_words(strength: npt.NDArray[np.uint8], name: str) -> str:
     """Where a map lies, for those who cannot see it and as a check for those who can."""
     largest = int(strength.max())
-    if largest < 8:
+    if largest < FAINTEST:
         return f"Nothing on this film speaks for {name} to speak of."
     row, column = (3 * int(index) // MAP_SIDE for index in np.unravel_index(strength.argmax(), strength.shape))
     vertical, horizontal = PLACES[0][row], PLACES[1][column]
     place = "centre" if (row, column) == (1, 1) else f"{vertical} {horizontal}"
-    hot = float((strength >= largest / 2).mean())
     relative = "" if largest > 250 else f", {100 * largest / 255:.0f} % of the strongest of all classes"
-    return (
-        f"What speaks for {name} is strongest in the {place} of the picture{relative}; "
-        f"the outline encloses at least half of that, {100 * hot:.0f} % of the film."
+    return f"What speaks for {name} is strongest in the {place} of the picture{relative}."
+
+
+def _said_of_map(strength: npt.NDArray[np.uint8], name: str) -> str:
+    """The map in words, and what the line around it encloses, which the viewer draws."""
+    largest = int(strength.max())
+    said = in_words(strength, name)
+    if largest < FAINTEST:
+        return said
+    hot = float((strength >= largest / 2).mean())
+    return f"{said} The outline encloses at least half of that, {100 * hot:.0f} % of the film."
+
+
+def headline(predictor: Predictor, reading: Reading) -> str:
+    """The answer in short, as HTML: what is shown first on every screen."""
+    return page("headline.html").render(
+        prediction=reading.prediction, operating_point=operating_point(predictor.run.metrics)
     )
 
 
 def findings(predictor: Predictor, reading: Reading) -> str:
-    """The panel beside the film, as HTML."""
+    """What stands below the answer, as HTML."""
     return page("findings.html").render(
         prediction=reading.prediction, operating_point=operating_point(predictor.run.metrics)
     )
 
 
-def result_json(reading: Reading) -> str:
-    """The answer as a file."""
-    return json.dumps(reading.record(), indent=2, ensure_ascii=False) + "\n"
+def result_json(predictor: Predictor, reading: Reading) -> str:
+    """The answer as a file, with when it was read and what the flag was decided by."""
+    record = reading.record() | {"read": reading.created, "threshold": threshold(predictor)}
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def threshold(predictor: Predictor) -> float | None:
+    """The abnormal score from which a film is flagged; None where the run is not calibrated."""
+    run = predictor.run
+    calibration = run.site.calibration if run.site else run.calibration
+    return None if calibration is None else calibration.abnormal_threshold
 
 
 def result_page(predictor: Predictor, reading: Reading, *, said: list[str]) -> str:
@@ -206,11 +264,16 @@ def result_page(predictor: Predictor, reading: Reading, *, said: list[str]) -> s
         overlay=_overlay(reading.prediction),
         words=_map_in_words(reading.prediction),
         operating_point=operating_point(predictor.run.metrics),
+        threshold=threshold(predictor),
     )
 
 
 def _map_in_words(prediction: Prediction) -> str:
-    return in_words(strengths(prediction)[prediction.predicted], prediction.predicted) if prediction.accepted else ""
+    if not prediction.accepted:
+        return ""
+    return in_words(
+        strengths(prediction)[prediction.predicted], "its class" if prediction.withheld else prediction.predicted
+    )
 
 
 def _overlay(prediction: Prediction) -> str | None:

@@ -164,6 +164,7 @@ def application(
     model: str,
     login: tuple[str, str] | None,
     hosts: Collection[str] = (),
+    root: str = "",
 ) -> Application:
     """The page as an ASGI application.
 
@@ -172,13 +173,17 @@ def application(
         model: What /healthz names.
         login: User and password that the page asks for; None for none. /healthz asks for none.
         hosts: See `doorkeeper.Doorkeeper`.
+        root: See `prefix.Prefix`.
     """
     import fastapi  # noqa: PLC0415 -- --help answers without it
     import gradio as gr  # noqa: PLC0415
+    from fastapi.staticfiles import StaticFiles  # noqa: PLC0415
     from gradio import processing_utils  # noqa: PLC0415
 
     from demo import theme  # noqa: PLC0415
     from demo.doorkeeper import Doorkeeper  # noqa: PLC0415 -- it imports this module
+    from demo.pages import STATIC  # noqa: PLC0415
+    from demo.prefix import Prefix  # noqa: PLC0415 -- see above
 
     # Gradio would fetch any address that a client names in place of a file.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
@@ -194,6 +199,7 @@ def application(
     def healthz() -> dict[str, str]:
         return {"status": "ok", "model": model}
 
+    server.mount("/scripts", StaticFiles(directory=STATIC))
     mounted = gr.mount_gradio_app(
         server,
         page,
@@ -204,13 +210,13 @@ def application(
         max_file_size=MAX_UPLOAD_BYTES,
         enable_monitoring=False,
         run_history=False,
-        footer_links=["api"],
+        footer_links=[],
         ssr_mode=False,
         pwa=False,
         theme=theme.theme(),
         head=theme.head(),
     )
-    return Guard(Doorkeeper(mounted, hosts=hosts))
+    return Guard(Doorkeeper(Prefix(mounted, root), hosts=hosts))
 
 
 async def _fetch_nothing(*_: object, **__: object) -> str:

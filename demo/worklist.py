@@ -1,6 +1,7 @@
 """Many films at once: a table sorted by how abnormal they look, and a CSV file. Pure functions, without Gradio."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,43 +13,33 @@ from cxr_keras3.serving.inputs import Input
 from cxr_keras3.serving.results import Results
 from demo.reading import thumbnail
 
-MAX_FILES = 1000
-"""Most films in one worklist; each row keeps a thumbnail of some 2 kB."""
 THUMBNAIL_SIDE = 64
 
 
-def find(files: Sequence[Path]) -> list[Input]:
-    """The films in uploaded files, those in zip archives too, under their bare names.
+def find(files: Sequence[tuple[Path, str]], *, named: Counter[str]) -> list[Input]:
+    """The films in uploaded files, those in zip archives too, under the names that their senders gave them.
 
     Archives are read in place: a name in one is a label and never a path.
 
+    Args:
+        files: Where each file lies, and its name.
+        named: How often each name stands in the worklist already; equal ones are told apart by "(2)".
+
     Raises:
-        UserError: Where there is none, there are more than `MAX_FILES`, or an archive cannot be opened. The message
-            names files, not the server's folders.
+        UserError: Where there is none, or an archive cannot be opened. The message names files, not the server's
+            folders.
     """
-    try:
-        found = inputs.find(files)
-    except UserError as error:
-        message = str(error)
-        for file in files:
-            message = message.replace(str(file), file.name)
-        raise UserError(message) from error
-    if len(found) > MAX_FILES:
-        raise UserError(f"a worklist may hold {MAX_FILES} films, received {len(found)}; send them in parts")
-    return _named(found, folders=[file.parent for file in files])
-
-
-def _named(found: Sequence[Input], *, folders: Sequence[Path]) -> list[Input]:
-    """Films without the folders that uploads lie in; equal names are told apart by "(2)"."""
-    prefixes = sorted({f"{folder}/" for folder in folders}, key=len, reverse=True)
-    times: dict[str, int] = {}
-    named = []
-    for film in found:
-        prefix = next((prefix for prefix in prefixes if film.name.startswith(prefix)), "")
-        name = film.name.removeprefix(prefix)
-        times[name] = times.get(name, 0) + 1
-        named.append(Input(f"{name} ({times[name]})" if times[name] > 1 else name, film.content))
-    return named
+    found: list[Input] = []
+    for path, name in files:
+        try:
+            of_file = inputs.find([path])
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), name)) from error
+        for film in of_file:
+            own = inputs.printable(name) + film.name.removeprefix(inputs.printable(str(path)))
+            named[own] += 1
+            found.append(Input(f"{own} ({named[own]})" if named[own] > 1 else own, film.content))
+    return found
 
 
 def content(film: Input) -> bytes:
@@ -83,8 +74,7 @@ class Row:
         thumbnail: A small JPEG as a data URI; None where the film could not be read.
         accepted: Whether it could be read and is taken for a chest film.
         reason: Why not; empty where accepted.
-        predicted: The most probable class; empty where not accepted.
-        probability: Its probability.
+        predicted: The class as a reader is told it, see `Prediction.named`; empty where not accepted.
         score: The abnormal score.
         flag: Whether a reader should look first.
         warnings: What a reader should know of the film.
@@ -96,7 +86,6 @@ class Row:
     accepted: bool
     reason: str
     predicted: str
-    probability: float | None
     score: float | None
     flag: bool | None
     warnings: tuple[str, ...]
@@ -116,25 +105,20 @@ def row(predictor: Predictor, index: int, prediction: Prediction) -> Row:
         thumbnail=None if prediction.image is None else thumbnail(prediction.image, THUMBNAIL_SIDE),
         accepted=prediction.accepted,
         reason=prediction.reject_reason,
-        predicted=prediction.predicted,
-        probability=prediction.probabilities.get(prediction.predicted),
+        predicted=prediction.named,
         score=prediction.abnormal_score,
         flag=prediction.flag,
-        warnings=tuple(each for each in prediction.warnings if each not in predictor.notices),
+        warnings=tuple(
+            each for each in (prediction.withheld, *prediction.warnings) if each and each not in predictor.notices
+        ),
     )
 
 
-def in_order(rows: Sequence[Row]) -> list[Row]:
-    """The most abnormal first, what could not be read last."""
-    return sorted(rows, key=lambda row: -1.0 if row.score is None else row.score, reverse=True)
-
-
 def as_csv(predictor: Predictor, predictions: Sequence[Prediction]) -> str:
-    """The table as a CSV file, with the columns that `python -m cxr_keras3.predict` writes, the most abnormal first."""
-    ordered = sorted(predictions, key=lambda each: -1.0 if each.abnormal_score is None else each.abnormal_score)
+    """Rows as a CSV file, in their order, with the columns that `python -m cxr_keras3.predict` writes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "worklist.csv"
         with Results(path, class_names=predictor.run.class_names, model=predictor.run.name, resume=False) as results:
-            for prediction in reversed(ordered):
+            for prediction in predictions:
                 results.add(prediction)
         return path.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """DICOM chest radiographs: from a file to an upright film. PS3.3 and PS3.5 are parts of the DICOM standard."""
 
 import io
+import math
 import re
 
 import numpy as np
@@ -19,7 +20,8 @@ _HEADER = (  # noqa: SIM905 - a column of thirty strings reads worse
     "PatientOrientation PresentationIntentType PresentationLUTShape SamplesPerPixel "
     "PhotometricInterpretation NumberOfFrames Rows Columns BitsAllocated BitsStored HighBit "
     "PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit RescaleSlope RescaleIntercept "
-    "ModalityLUTSequence VOILUTSequence VOILUTFunction WindowCenter WindowWidth LossyImageCompression PixelData"
+    "ModalityLUTSequence VOILUTSequence VOILUTFunction WindowCenter WindowWidth LossyImageCompression PixelData "
+    "PixelSpacing ImagerPixelSpacing"
 ).split()
 
 
@@ -53,7 +55,19 @@ def decode_dicom(data: bytes) -> Film:
         notes.append("lossy compression: fine detail may be lost")
     uid = pydicom.uid.UID(str(dataset.get("SOPInstanceUID", "")))
     mode = f"DICOM {dataset.PhotometricInterpretation} {int(dataset.BitsStored)} bit"
-    return Film(pixels, mode, tuple(notes), str(uid) if uid.is_valid else None)
+    turned = bool(orientation_notes) and str(dataset.PatientOrientation[0])[:1] in "HF"
+    spacing = _spacing(dataset, turned=turned)
+    return Film(pixels, mode, tuple(notes), str(uid) if uid.is_valid else None, spacing)
+
+
+def _spacing(dataset: Dataset, *, turned: bool) -> tuple[float, float] | None:
+    """`Film.spacing`: that in the patient (PS3.3 10.7) before that on the detector (C.8.11.4)."""
+    for name in ("PixelSpacing", "ImagerPixelSpacing"):
+        found = dataset.get(name)
+        if found and len(found) == 2 and all(0 < float(each) < math.inf for each in found):
+            rows, columns = (float(each) for each in found)
+            return (columns, rows) if turned else (rows, columns)
+    return None
 
 
 def _upright(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> tuple[npt.NDArray[np.uint8], list[str]]:

@@ -52,12 +52,15 @@ class Film:
             "DICOM MONOCHROME1 15 bit".
         warnings: What a reader of the result should know about the image, one short line each.
         sop_instance_uid: The DICOM image's unique identifier, None for other files.
+        spacing: Millimetres between rows and between columns, in the patient where the header says so, else on the
+            detector; None where it does not say.
     """
 
     pixels: npt.NDArray[np.uint8]
     original_mode: str
     warnings: tuple[str, ...] = ()
     sop_instance_uid: str | None = None
+    spacing: tuple[float, float] | None = None
 
 
 def require_size(width: int, height: int) -> None:

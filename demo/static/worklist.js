@@ -1,93 +1,97 @@
-// The table of many films. File names and reasons come from strangers: they are only ever written as text.
+// Many films: sent in parts, and a table that fills as they are scored.
+import { field, takes } from "./files.js";
+import { makeTable } from "./table.js";
+import { ask, save, upload } from "./server.js";
+import { open } from "./study.js";
+import { onReturn, turnTo, turnToFilm } from "./tabs.js";
+
+let element, table, job = "", chosen = [], latest = 0;
 const find = (selector) => element.querySelector(selector);
-const body = find("tbody"), search = find("input[type=search]"), [show, label] = element.querySelectorAll("select");
-const order = { by: "score", down: true };
-let list = { rows: [], classes: [], csv: "" };
 
-function percent(share) {
-  if (share > 0.999) return ">\u00a099.9\u00a0%";
-  return share < 0.001 ? "<\u00a00.1\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`;
-}
-
-function cell(row, text, kind) {
-  const made = document.createElement("td");
-  made.textContent = text;
-  if (kind) made.className = kind;
-  row.append(made);
-  return made;
-}
-
-function line(film) {
-  const row = document.createElement("tr");
-  row.className = film.accepted ? (film.flag ? "flagged" : "calm") : "refused";
-  const picture = cell(row, "", "thumbnail");
-  if (film.thumbnail) {
-    const image = document.createElement("img");
-    Object.assign(image, { src: film.thumbnail, alt: "", width: 48, height: 48 });
-    picture.append(image);
-  }
-  const open = document.createElement("button");
-  open.type = "button";
-  open.textContent = film.file;
-  open.setAttribute("aria-label", `Open ${film.file}`);
-  cell(row, "", "file").append(open);
-  row.addEventListener("click", () => trigger("open", { index: film.index }));
-  if (!film.accepted) {
-    cell(row, "");
-    cell(row, "✕ not read");
-    Object.assign(cell(row, film.reason, "reason"), { colSpan: 2 });
-    return row;
-  }
-  cell(row, percent(film.score), "figure");
-  cell(row, film.flag === null ? "not calibrated" : film.flag ? "▲ flagged" : "○ no");
-  cell(row, `${film.predicted.replaceAll("_", " ")}, ${percent(film.probability)}`);
-  cell(row, film.warnings.join("; "), "reason");
-  return row;
-}
-
-function wanted(film) {
-  const kind = !film.accepted ? "refused" : film.flag ? "flagged" : "calm";
-  const named = film.file.toLowerCase().includes(search.value.trim().toLowerCase());
-  return named && (show.value === "all" || show.value === kind) && (!label.value || label.value === film.predicted);
-}
-
-function draw() {
-  const value = (film) => (film[order.by] === null ? -1 : film[order.by]);
-  const compare = (a, b) => (typeof value(a) === "string" ? value(a).localeCompare(value(b)) : value(a) - value(b));
-  const rows = list.rows.filter(wanted).sort((a, b) => (order.down ? compare(b, a) : compare(a, b)));
-  body.replaceChildren(...rows.map(line));
-  find(".count").textContent = `${rows.length} of ${list.rows.length} films`;
-  element.querySelectorAll("th[data-by]").forEach((header) => {
-    if (header.dataset.by === order.by) header.setAttribute("aria-sort", order.down ? "descending" : "ascending");
-    else header.removeAttribute("aria-sort");
+export function start(root) {
+  element = root;
+  table = makeTable(root, openRow);
+  for (const input of element.querySelectorAll("input[type=file]")) field(input, read);
+  takes("worklist", read);
+  onReturn((film) => {
+    const row = film.job === job && table.rows()[film.index];
+    if (row) openRow(row);
+  });
+  find(".cancel").addEventListener("click", () => cancel());
+  find(".again").addEventListener("click", again);
+  find(".csv").addEventListener("click", async () => {
+    try {
+      const { csv } = await ask("table", { job, indices: table.shown().map((row) => row.index) });
+      save("worklist.csv", "text/csv", csv);
+    } catch (error) {
+      say(error.message, { again: true });
+    }
   });
 }
 
-find("thead").addEventListener("click", (event) => {
-  const header = event.target.closest("th[data-by]");
-  if (!header) return;
-  order.down = header.dataset.by === order.by ? !order.down : header.dataset.by !== "file" && header.dataset.by !== "predicted";
-  order.by = header.dataset.by;
-  draw();
-});
-for (const control of [search, show, label]) control.addEventListener("input", draw);
-find(".csv").addEventListener("click", () => {
-  const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(new Blob([list.csv], { type: "text/csv" }));
-  anchor.download = "worklist.csv";
-  anchor.click();
-  URL.revokeObjectURL(anchor.href);
-});
-
-function take(value) {
-  list = value || { rows: [], classes: [], csv: "" };
-  find(".worklist").hidden = !value;
-  const any = label.options[0];
-  label.replaceChildren(any, ...list.classes.map((name) => new Option(name.replaceAll("_", " "), name)));
-  Object.assign(order, { by: "score", down: true });
-  search.value = label.value = "";
-  show.value = "all";
-  draw();
+function say(words, { cancel = false, again = false } = {}) {
+  find(".progress").textContent = words;
+  find(".cancel").hidden = !cancel;
+  find(".again").hidden = !again || !chosen.length;
 }
-watch("value", () => take(props.value || null));
-take(props.value || null);
+
+function again() {
+  turnTo("worklist");
+  read(chosen);
+}
+
+async function cancel() {
+  latest++; // what is still sent is sent in vain
+  say(`Cancelled: ${table.rows().length} films were read.`, { again: true });
+  if (job) await ask("stop", { job }).catch((error) => say(error.message));
+}
+
+async function read(files) {
+  const ticket = ++latest, before = job;
+  if (before) ask("stop", { job: before }).catch(() => {}); // it ends by itself, too, when no one asks any more
+  [chosen, job] = [files, ""];
+  table.clear();
+  let sending = true, polling = null;
+  say(`Sending ${files.length === 1 ? files[0].name : `${files.length} files`} …`, { cancel: true });
+  const poll = async () => {
+    for (;;) {
+      const { rows, total, running, failed } = await ask("rows", { job, after: table.rows().length });
+      if (ticket !== latest) return;
+      table.add(rows);
+      if (!running && !sending && table.rows().length >= total) {
+        say(failed ? "The server failed at one of these films; the others are below." : "", { again: failed });
+        return;
+      }
+      say(`Read ${table.rows().length} of ${total}${sending ? " that were sent" : ""} …`, { cancel: true });
+      if (!running && sending) await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  };
+  try {
+    await upload(files, async (part) => {
+      if (ticket !== latest) throw new Error("");
+      const added = await ask("add_films", { files: part, job: job || null });
+      if (ticket !== latest) return;
+      job = added.job;
+      polling = polling || poll();
+      polling.catch(() => {}); // awaited below
+    });
+    sending = false;
+    await polling;
+  } catch (error) {
+    if (ticket === latest) say(error.message, { again: true });
+  }
+}
+
+function openRow(row) {
+  const of = job;
+  table.mark(row);
+  turnToFilm({ job: of, index: row.index });
+  open(row.file, async () => ({ kind: "listed", job: of, index: row.index }), {
+    position: () => `${table.place(row) + 1} of ${table.shown().length}`,
+    turn: (step) => {
+      const next = table.shown()[table.place(row) + step];
+      if (next) openRow(next);
+    },
+    again,
+  });
+}

@@ -9,6 +9,8 @@ import re
 import sqlite3
 import threading
 import zipfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,7 @@ from cxr_keras3.report import templating, texts
 from cxr_keras3.run.folder import EVALUATION, METRICS, PREDICTIONS, Run
 from cxr_keras3.run.metrics import SCHEMA_VERSION, Metrics
 from cxr_keras3.serving import Predictor, load
+from cxr_keras3.serving.inputs import Input
 from cxr_keras3.statistics.figures import UNDEFINED
 from demo import examples, feedback, pages, quality, reading, uploads, worklist
 from demo.reading import Reading
@@ -74,7 +77,10 @@ def test_the_study_says_what_the_predictor_says(served: Predictor, film: bytes, 
     assert list(read.prediction.probabilities) == list(LABELS)
     np.testing.assert_array_equal(read.pixels, images.decode(film).pixels)
     assert read.record()["sha256"] == read.digest
-    assert json.loads(reading.result_json(read)) == json.loads(json.dumps(read.record()))
+    result = json.loads(reading.result_json(served, read))
+    assert result.pop("read").startswith("20")
+    assert result.pop("threshold") == 0.5
+    assert result == json.loads(json.dumps(read.record()))
 
 
 def test_dicom_warnings_and_identifier_survive_decoding_once(served: Predictor) -> None:
@@ -113,7 +119,7 @@ def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Reading) -
 def test_a_map_is_told_in_words(row: int, column: int, words: str) -> None:
     strength = np.zeros((reading.MAP_SIDE, reading.MAP_SIDE), np.uint8)
     strength[row, column] = 255
-    assert f"strongest in the {words} of the picture;" in reading.in_words(strength, "COVID")
+    assert f"strongest in the {words} of the picture." in reading.in_words(strength, "COVID")
 
 
 def test_a_large_film_is_shown_undistorted_and_reduced(served: Predictor) -> None:
@@ -139,13 +145,20 @@ def test_the_operating_point_in_words(evaluated: Metrics, sensitivity: float, sp
     assert said == f"{words} (100 films of the test split)."
 
 
+def test_a_run_without_a_report_gets_one_drawn_of_its_figures(served: Predictor) -> None:
+    assert quality.report(served.run) == "<p>the report"
+    drawn = quality.report(Run.open())  # the reference model
+    assert drawn.startswith("<!doctype html>")
+    assert "reference" in drawn
+
+
 def test_the_operating_point_of_films_of_one_kind_is_not_known(evaluated: Metrics) -> None:
     triage = dataclasses.replace(evaluated.triage, specificity=UNDEFINED)
     assert "is not known" in texts.operating_point(dataclasses.replace(evaluated, triage=triage))
 
 
 def test_findings_carry_answer_flag_set_and_operating_point(served: Predictor, read: Reading) -> None:
-    said = reading.findings(served, read)
+    said = reading.headline(served, read) + reading.findings(served, read)
     label = read.prediction.predicted.replace("_", " ")
     assert f"{label} <span" in said
     assert templating.percent(read.prediction.probabilities[read.prediction.predicted]) in said
@@ -157,7 +170,7 @@ def test_findings_carry_answer_flag_set_and_operating_point(served: Predictor, r
 def test_a_photograph_is_refused_without_a_number(served: Predictor) -> None:
     refused = reading.read_film(served, "meadow.png", photograph())
     assert not refused.prediction.accepted
-    said = reading.findings(served, refused)
+    said = reading.headline(served, refused) + reading.findings(served, refused)
     assert "Not read" in said
     assert "%" not in said
     value = reading.view(refused)
@@ -169,14 +182,14 @@ def test_a_photograph_is_refused_without_a_number(served: Predictor) -> None:
 def test_a_file_that_is_no_picture_is_refused(served: Predictor) -> None:
     refused = reading.read_film(served, "text.png", b"this is text")
     assert reading.view(refused).film is None
-    assert "Not read" in reading.findings(served, refused)
+    assert "Not read" in reading.headline(served, refused)
 
 
 def test_hostile_names_are_text(served: Predictor, read: Reading) -> None:
     hostile = with_name(read, HOSTILE)
-    for said in (reading.findings(served, hostile), reading.result_page(served, hostile, said=[HOSTILE])):
-        assert "<img src=x" not in said
-        assert "&lt;img src=x" in said
+    said = reading.result_page(served, hostile, said=[HOSTILE])
+    assert "<img src=x" not in said
+    assert "&lt;img src=x" in said
 
 
 def test_the_result_page_stands_alone_and_loads_nothing(served: Predictor, read: Reading) -> None:
@@ -184,6 +197,9 @@ def test_the_result_page_stands_alone_and_loads_nothing(served: Predictor, read:
     assert re.findall(r'(?:src|href)="(?!data:image/png;base64,)', said) == []
     assert pages.NOTICE in said.replace("&#39;", "'")
     assert read.digest in said
+    assert "Flagged from 50.0" in said
+    assert read.created[:10] in said
+    assert "outline encloses" not in said  # the page's picture has none
     assert "Trained on synthetic images." in said
 
 
@@ -238,24 +254,8 @@ def test_quality_shows_the_figures_of_the_evaluation_and_no_others(tmp_path: Pat
         quality.render(Run.open(folder))
 
 
-def test_a_worklist_of_fifty_with_one_corrupt_file(served: Predictor, tmp_path: Path) -> None:
-    files = drawn_run.write_films(tmp_path / "films", 49)
-    (tmp_path / "films" / "torn.png").write_bytes(files[0].read_bytes()[:200])
-    found = worklist.find([*files, tmp_path / "films" / "torn.png"])
-    predictions = list(worklist.score(served, found))
-    rows = worklist.in_order([worklist.row(served, index, each) for index, each in enumerate(predictions)])
-    assert len(rows) == 50
-    scores = [row.score for row in rows if row.accepted]
-    assert scores == sorted(scores, reverse=True)
-    assert rows[-1].file == "torn.png" or not rows[-1].accepted
-    torn = next(row for row in rows if row.file == "torn.png")
-    assert "damaged" in torn.reason
-    table = list(csv.DictReader(io.StringIO(worklist.as_csv(served, predictions))))
-    assert {row["file"] for row in table} == {source.name for source in found}
-    by_name = {each.file: each for each in predictions}
-    for row in table:
-        if row["accepted"] == "True":
-            assert float(row["abnormal_score"]) == by_name[row["file"]].abnormal_score
+def found_in(files: Sequence[Path]) -> list[Input]:
+    return worklist.find([(file, file.name) for file in files], named=Counter())
 
 
 def test_names_in_a_zip_are_labels_and_never_paths(served: Predictor, tmp_path: Path, film: bytes) -> None:
@@ -264,7 +264,7 @@ def test_names_in_a_zip_are_labels_and_never_paths(served: Predictor, tmp_path: 
         with zipfile.ZipFile(tmp_path / folder / "films.zip", "w") as archive:
             for name in ("../../etc/passwd", "/etc/passwd", HOSTILE, "C:\\film.png"):
                 archive.writestr(name, film)
-    found = worklist.find([tmp_path / "first" / "films.zip", tmp_path / "second" / "films.zip"])
+    found = found_in([tmp_path / "first" / "films.zip", tmp_path / "second" / "films.zip"])
     names = [source.name for source in found]
     assert names[0] == "films.zip/../../etc/passwd"
     assert names[4] == "films.zip/../../etc/passwd (2)"
@@ -273,14 +273,11 @@ def test_names_in_a_zip_are_labels_and_never_paths(served: Predictor, tmp_path: 
     assert [each.accepted for each in worklist.score(served, found)] == [True] * 8
 
 
-def test_worklists_are_limited_and_messages_name_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_of_a_worklist_name_no_folder(tmp_path: Path) -> None:
     (tmp_path / "torn.zip").write_bytes(b"PK\3\4 no archive")
-    with pytest.raises(UserError, match=r"torn\.zip cannot be opened") as failure:
-        worklist.find([tmp_path / "torn.zip"])
+    with pytest.raises(UserError, match=r"<\$>\.zip cannot be opened") as failure:
+        worklist.find([(tmp_path / "torn.zip", "<$>.zip")], named=Counter())
     assert str(tmp_path) not in str(failure.value)
-    monkeypatch.setattr(worklist, "MAX_FILES", 3)
-    with pytest.raises(UserError, match="may hold 3 films, received 4"):
-        worklist.find(drawn_run.write_films(tmp_path / "films", 4))
 
 
 def test_no_spreadsheet_takes_a_file_name_for_a_formula(served: Predictor, read: Reading) -> None:
@@ -330,6 +327,45 @@ def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read
     assert [row["agrees"] for row in rows] == ["True", "False", "True", "True"]
 
 
+def test_a_reader_has_one_answer_a_film_and_may_take_it_back(tmp_path: Path, read: Reading) -> None:
+    store = feedback.Store(tmp_path / "feedback", LABELS)
+    for reader, label in (("AB", "COVID"), ("CD", "COVID"), ("AB", "Poor quality")):
+        film = read.prediction.image if reader == "AB" else None
+        store.add(sha256=DIGEST, model="m", predicted="COVID", label=label, reader=reader, film=film)
+    assert [(each.reader, each.label) for each in store.answers()] == [("CD", "COVID"), ("AB", "Poor quality")]
+    assert feedback.labels(store.answers(), {DIGEST: "film.png"}) == []  # no class to evaluate on
+    store.withdraw(DIGEST, "AB")
+    assert [each.reader for each in store.answers()] == ["CD"]
+    assert not store.film(DIGEST).exists()
+
+
+def test_two_readers_agree_by_cohens_kappa(tmp_path: Path) -> None:
+    store = feedback.Store(tmp_path / "feedback", LABELS)
+    said = {
+        "AB": ["COVID", "COVID", "Normal", "Normal"],
+        "CD": ["COVID", "Normal", "Normal", "Normal"],
+        "EF": ["COVID"],
+    }
+    for reader, labels in said.items():
+        for index, label in enumerate(labels):
+            store.add(sha256=f"{index:064x}", model="m", predicted="COVID", label=label, reader=reader)
+    first, *others = feedback.agreements(store.answers())
+    assert (first.readers, first.films) == (("AB", "CD"), 4)
+    assert first.kappa == pytest.approx((0.75 - 0.5) / (1 - 0.5))  # 3 of 4 alike, 1/2 * 1/4 + 1/2 * 3/4 by chance
+    assert [each.kappa for each in others] == [None, None]
+
+
+def test_answers_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store.add(sha256=DIGEST, model="m", predicted="COVID", label="COVID", comment="a name")
+    connection = sqlite3.connect(tmp_path / "feedback" / feedback.DATABASE)
+    connection.execute("ALTER TABLE answers DROP COLUMN reader")
+    connection.close()
+    (answer,) = store.answers()
+    assert answer.reader == ""
+    assert [each.comment for each in feedback.without_comments([answer])] == [""]
+
+
 def test_a_film_is_kept_only_where_it_was_allowed(tmp_path: Path, read: Reading) -> None:
     store = feedback.Store(tmp_path / "feedback", LABELS)
     store.add(sha256=read.digest, model="m", predicted="COVID", label="COVID")
@@ -362,6 +398,7 @@ def test_many_writers_lose_no_answer(tmp_path: Path) -> None:
         ({"label": "Healthy"}, "label must be one of COVID"),
         ({"predicted": "Healthy"}, "predicted must be one of COVID"),
         ({"comment": "x" * 2001}, "may have 2000 characters, received 2001"),
+        ({"reader": "x" * 41}, "may have 40 characters, received 41"),
     ],
 )
 def test_answers_that_make_no_sense_are_refused(tmp_path: Path, values: dict[str, str], message: str) -> None:
@@ -432,23 +469,15 @@ def test_contrast_meets_wcag_aa(block: str) -> None:
 def test_the_page_s_own_colour_map_is_inferno() -> None:
     import matplotlib as mpl
 
-    anchors = re.findall(r"#[0-9a-f]{6}", pages.static("viewer.js").split("INFERNO = [")[1].split("]")[0])
+    anchors = re.findall(r"#[0-9a-f]{6}", pages.static("draw.js").split("INFERNO = [")[1].split("]")[0])
     given = np.array([[int(anchor[at : at + 2], 16) for at in (1, 3, 5)] for anchor in anchors])
     expected = mpl.colormaps["inferno"](np.linspace(0, 1, len(anchors)))[:, :3] * 255
     np.testing.assert_allclose(given, expected, atol=8)
 
 
 def test_files_of_the_page_name_no_other_server() -> None:
-    for name in (
-        "style.css",
-        "viewer.js",
-        "worklist.js",
-        "header.js",
-        "labels.js",
-        "examples.js",
-        "viewer.html",
-        "worklist.html",
-    ):
-        assert re.findall(r"https?://|//[a-z]+\.", pages.static(name)) == [], name
-    for name in ("viewer.html", "worklist.html"):  # Gradio runs templates as JavaScript
-        assert not re.search(r"[`$]|\{\{", pages.static(name)), name
+    for path in pages.STATIC.iterdir():
+        said = path.read_text(encoding="utf-8")
+        assert re.findall(r"https?://|(?<!:)//[a-z]+\.", said) == [], path.name
+        if path.suffix == ".html":  # Gradio runs templates as JavaScript
+            assert not re.search(r"[`$]|\{\{", said), path.name

@@ -1,8 +1,10 @@
 """The demo's server over HTTP: its interfaces, its limits, and what it does with hostile requests."""
 
+import base64
 import csv
 import io
 import json
+import re
 import shutil
 import socket
 import time
@@ -17,6 +19,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from demo import server
+from demo.feedback import OTHER_LABELS
+from demo.pages import page as template
 from tests import drawn_run, image_files
 from tests.demo.test_demo import DIGEST, HOSTILE, photograph
 from tests.demo_server import Served, served
@@ -89,11 +93,31 @@ def test_a_worklist_over_the_api_keeps_order_and_names_the_corrupt(client: Clien
 
 
 def test_feedback_over_the_api(client: Client) -> None:
-    kept = client.predict(DIGEST, "Normal", "COVID", "clear lungs", api_name="/feedback")
+    kept = client.predict(DIGEST, "Normal", "COVID", "clear lungs", "AB", api_name="/feedback")
     assert kept["agrees"] is False
-    assert client.predict(api_name="/answers")[-1] == kept
+    assert client.predict(api_name="/answers")[-1] == kept | {"comment": ""}  # which no visitor reads
     with pytest.raises(AppError, match="Label must be one of COVID"):
-        client.predict(DIGEST, "Healthy", "COVID", "", api_name="/feedback")
+        client.predict(DIGEST, "Healthy", "COVID", "", "", api_name="/feedback")
+
+
+def test_the_example_for_programs_runs(demo: Served, film: Path, tmp_path: Path) -> None:
+    markup = template("programs.html").render()
+    example = re.sub("<.*?>", "", re.search("<code>(from gradio_client.*?)</code></pre>", markup, re.DOTALL)[1])
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.write(film, "film.png")
+    for name, there in (
+        ("http://127.0.0.1:7860", demo.address),
+        ("film.dcm", film),
+        ("films.zip", tmp_path / "films.zip"),
+    ):
+        example = example.replace(name, str(there))
+    found: dict = {}
+    exec(example, found)  # noqa: S102 -- our own page's words
+    assert found["record"]["accepted"]
+    assert len(found["records"]) == 1
+    assert found["kept"]["label"] == "Normal"
+    assert found["answers"]
+    found["client"].close()
 
 
 def test_headers_and_health(demo: Served) -> None:
@@ -124,6 +148,19 @@ def test_the_server_fetches_nothing(demo: Served, client: Client, url: str) -> N
         assert '"success":false' in said.replace(" ", "")
     assert "example.org" not in said
     assert time.monotonic() - started < 20
+
+
+def test_hundreds_of_calls_without_session_end_nobodys_worklist(demo: Served, client: Client, film: Path) -> None:
+    sent = {"files": ("film.png", film.read_bytes())}
+    (path,) = httpx.post(f"{demo.address}/gradio_api/upload", files=sent).json()
+    job = ask_page(demo, client, "add_films", {"files": [{"path": path, "name": "a<b>$.png"}]}, session="me")["job"]
+    with httpx.Client(base_url=demo.address, timeout=60) as stranger:
+        for _ in range(server.SESSIONS + 20):
+            stranger.post("/gradio_api/call/answers", json={"data": []})
+    read = ask_page(demo, client, "read", {"film": {"kind": "listed", "job": job, "index": 0}}, session="me")
+    assert read["name"] == "a<b>$.png"
+    (row,) = ask_page(demo, client, "rows", {"job": job}, session="me")["rows"]
+    assert row["file"] == "a<b>$.png"
 
 
 def test_the_queue_cannot_be_passed_by(demo: Served) -> None:
@@ -257,15 +294,39 @@ def test_a_taken_port_is_named(run_python, demo_run: Path) -> None:
     assert "choose another --port" in done.stderr
 
 
-def test_labels_of_the_answers_come_as_a_zip(demo: Served, client: Client) -> None:
-    (number,) = (
-        part["id"] for part in client.config["components"] if part["props"].get("server_fns") == ["labels_zip"]
-    )
-    body = {"data": None, "component_id": number, "session_hash": "x", "fn_name": "labels_zip"}
-    import base64
+def ask_page(demo: Served, client: Client, function: str, asked: object, *, session: str = "x") -> dict:
+    """Calls a function of the page's scripts, as they do."""
+    (number,) = (part["id"] for part in client.config["components"] if part["props"].get("server_fns"))
+    body = {"data": asked, "component_id": number, "session_hash": session, "fn_name": function}
+    answered = httpx.post(f"{demo.address}/gradio_api/component_server", json=body, timeout=60)
+    assert answered.status_code == 200
+    return answered.json()
 
-    made = httpx.post(f"{demo.address}/gradio_api/component_server", json=body).json()
+
+def test_labels_of_the_answers_come_as_a_zip(demo: Served, client: Client) -> None:
+    made = ask_page(demo, client, "labels_zip", {})
     with zipfile.ZipFile(io.BytesIO(base64.b64decode(made["base64"]))) as archive:
         assert set(archive.namelist()) >= {"labels.csv", "answers.csv"}
         rows = list(csv.DictReader(io.StringIO(archive.read("answers.csv").decode())))
-    assert all(row["label"] in LABELS for row in rows)
+    assert all(row["label"] in (*LABELS, *OTHER_LABELS) and not row["comment"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("read", {"film": {"kind": "upload", "path": "/etc/passwd", "name": "film.png"}}), "must be uploaded"),
+        (("read", {"film": {"kind": "upload", "path": "{film}", "name": "film.png"}}), "must be uploaded"),
+        (("read", {"film": {"kind": "example", "index": -1}}), "does not understand"),
+        (("read", {"film": {"kind": "listed", "job": "guessed", "index": 0}}), "no longer kept"),
+        (("rows", {"job": "guessed", "after": 0}), "no longer kept"),
+        (("add_films", {"files": [{"path": "/etc/passwd", "name": "films.zip"}]}), "must be uploaded"),
+        (("read", None), "does not understand"),
+    ],
+)
+def test_forged_questions_of_the_page(
+    demo: Served, client: Client, film: Path, asked: tuple[str, object], message: str
+) -> None:
+    function, question = asked
+    said = ask_page(demo, client, function, json.loads(json.dumps(question).replace("{film}", str(film))))
+    assert message in said["error"]
+    assert "passwd" not in said["error"]

@@ -1,0 +1,72 @@
+"""What every reader can use: widths, keyboards, screen readers, paper."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.demo.hands import read, turn_to, upload
+
+pytestmark = pytest.mark.browser
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{each['id']}: {node['html'][:120]}" for each in found for node in each["nodes"]]
+
+
+def widths(page: Page, selector: str) -> list[float]:
+    return [box.bounding_box()["width"] for box in page.locator(selector).all() if box.is_visible()]
+
+
+def test_axe_finds_nothing_on_any_tab_in_either_mode(open_page, drawn_film: Path) -> None:
+    page = open_page(scheme="light")
+    for _ in range(2):
+        assert violations(page) == []
+        page.locator("button.theme").click()
+    read(page, drawn_film)
+    page.locator(".programs summary").click()
+    for tab in ("Study", "Worklist", "How good is it?", "Compare"):
+        turn_to(page, tab)
+        if tab == "Worklist":
+            upload(page, "worklist-upload", drawn_film)
+            expect(page.locator(".worklist tbody tr")).to_have_count(1)
+        if tab == "How good is it?":
+            page.locator(".quality .verdict").first.wait_for()
+        for _ in range(2):
+            assert violations(page) == [], tab
+            page.locator("button.theme").click()
+    page.evaluate("localStorage.clear()")
+
+
+def test_every_width_shows_everything(open_page, drawn_film: Path) -> None:
+    page = open_page(width=1440)
+    read(page, drawn_film)
+    for width in (1440, 820, 768, 720, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert min(widths(page, "#viewer input[type=range]")) >= 90
+        if width <= 820:
+            assert page.locator("#headline").bounding_box()["y"] < 500  # the answer is on the first screen
+        assert page.locator("#headline").bounding_box()["width"] > 280
+    turn_to(page, "Worklist")
+    long = drawn_film.with_name("a-film-with-a-name-that-is-rather-long-for-a-telephone.png")
+    long.write_bytes(drawn_film.read_bytes()[:300])  # damaged, so that there is a reason to read
+    upload(page, "worklist-upload", long, drawn_film)
+    reason = page.locator(".worklist td.reason", has_text="damaged")
+    reason.wait_for()
+    box = reason.bounding_box()
+    assert box["x"] + box["width"] <= 390
+    assert page.locator(".worklist .scroll").evaluate("node => node.scrollWidth <= node.clientWidth")
+
+
+def test_paper_has_the_film_and_the_bars_and_no_controls(open_page, drawn_film: Path) -> None:
+    page = open_page()
+    read(page, drawn_film)
+    page.emulate_media(media="print", color_scheme="dark")
+    for control in (".pick", ".sliders", "#feedback", ".downloads", ".zoom", "#tabs [role=tablist]"):
+        expect(page.locator(control).first).to_be_hidden()
+    for shown in ("#viewer canvas.film", ".bars", "#headline", ".study h2.name"):
+        expect(page.locator(shown).first).to_be_visible()
+    assert page.locator(".bars .bar").first.evaluate("node => getComputedStyle(node).printColorAdjust") == "exact"
