@@ -23,9 +23,10 @@ MAX_REQUEST_BYTES = 512 * 2**20
 QUEUE_LENGTH = 200
 """Requests that may wait; a further one is told to come back later."""
 AT_ONCE = 4
-"""Single films scored at once; they share the processor's cores. Of worklists there is one at a time."""
+"""Single films scored at once; they share the processor's cores with the worklists, see `demo.jobs`."""
 SESSIONS = 256
-"""Sessions remembered, each call by a program being one; Gradio keeps some 90 kB for each, and by default 10,000."""
+"""Gradio's sessions remembered, each call by a program being one; it keeps some 90 kB for each, by default of 10,000.
+Nothing of a reader's lies in them: see `demo.jobs`."""
 DELETE_AFTER_SECONDS = 3600
 """Age at which an upload is deleted whose session has not ended; those of ended sessions go at once."""
 STATUS_SECONDS = 10.0

@@ -15,7 +15,12 @@ docs/adr/0016 gives the evidence for both, and their error rates.
 
 import dataclasses
 import math
+<<<<<<< HEAD
 from collections.abc import Mapping
+=======
+import zipfile
+from collections.abc import Sequence
+>>>>>>> c572c2f (Demo: answers by the new form, hands of a workstation, readers' initials, a sub-path)
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +44,8 @@ DIRECTIONS = 128
 MIN_VARIANCE = 1e-4
 """Least variance along any direction, as a share of the mean one, lest a feature that never stirred in training
 decide alone."""
+ASKEW = 4.0
+"""Tilt of the lungs in degrees above which a film is said to be askew."""
 ORIENTATIONS = (
     "upright",
     "turned by 90 degrees counter-clockwise",
@@ -91,21 +98,28 @@ class Gate:
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
-    def reasons(self, images: Images, distances: Floats) -> list[str]:
+    def reasons(self, images: Images, distances: Floats, tilts: Sequence[float] = ()) -> list[str]:
         """Why each image is refused, one line each; empty where it is accepted.
 
         Args:
             images: uint8 (N, 299, 299, 1), canonical.
             distances: float32 (N,), of the pooled features of these images, see `distances`.
+            tilts: By how many degrees the lungs of each lie askew, see `cxr_keras3.lungs.anatomy`; none where that was
+                not measured. The thumbnails know four orientations and take a film askew for one of them.
         """
         contrasts = images.std(axis=(1, 2, 3))
-        rows = zip(contrasts, self.orientations(images), distances, strict=True)
-        return [self._reason(float(contrast), chances, float(distance)) for contrast, chances, distance in rows]
+        measured = tilts or (math.nan,) * len(images)
+        rows = zip(contrasts, self.orientations(images), distances, measured, strict=True)
+        return [
+            self._reason(float(contrast), chances, float(distance), tilt) for contrast, chances, distance, tilt in rows
+        ]
 
-    def _reason(self, contrast: float, chances: Floats, distance: float) -> str:
+    def _reason(self, contrast: float, chances: Floats, distance: float, tilt: float) -> str:
         if contrast < MIN_CONTRAST:
             return "the image is blank: send the exposed film"
         turned = f"it looks {ORIENTATIONS[int(chances.argmax())]}" if chances[0] < MIN_UPRIGHT else ""
+        if turned and abs(tilt) > ASKEW:
+            turned += f", or askew by {abs(tilt):.0f} degrees"
         if distance > self.threshold:
             return (
                 "the image does not look like a frontal chest film: its distance from the training films is "

@@ -135,7 +135,7 @@ class Predictor:
             shown = self._showing.restricted(films, lungs[: len(batch)])
             squared = self.run.gate.distances(outputs.features[: len(batch)])
             distances = self.run.gate.relative(squared).tolist()
-            asked = self.run.gate.reasons(shown, squared)
+            asked = self.run.gate.reasons(shown, squared, [each.tilt for each in measured])
             reasons = [first or second for first, second in zip(asked, reasons, strict=True)]
         answers = answer(self.run, outputs.logits, outputs.features)
         for index, (decoded, film, reason) in enumerate(zip(batch, films, reasons, strict=True)):

@@ -94,6 +94,7 @@ async function greet() {
     const button = document.createElement("button"), image = document.createElement("img");
     Object.assign(image, { src: picture, alt: words });
     Object.assign(button, { type: "button", title: words });
+    button.dataset.name = name;
     button.classList.toggle("wrong", words.includes("wrongly"));
     button.append(image);
     button.addEventListener("click", () => open(name, async () => ({ kind: "example", index })));

@@ -218,8 +218,8 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     context.drawImage(picture, 0, 0);
     const data = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
     grey = Uint8Array.from(data, (pixel) => pixel & 255);
-    const all = width === study.size[0] ? "" : ` of ${study.size[0]} × ${study.size[1]}`;
-    find(".depth").textContent = `${width} × ${height}${all} pixels, ${study.depth}`;
+    const all = width === study.size[0] ? "" : ` of ${study.size[0]} x ${study.size[1]}`;
+    find(".depth").textContent = `${width} x ${height}${all} pixels, ${study.depth}`;
     drawFilm();
     return true;
   }

@@ -26,7 +26,7 @@ from cxr_keras3.run.metrics import SCHEMA_VERSION, Metrics
 from cxr_keras3.serving import Predictor, load
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.statistics.figures import UNDEFINED
-from demo import examples, feedback, pages, quality, reading, uploads, worklist
+from demo import examples, feedback, pages, quality, reading, standing, uploads, worklist
 from demo.reading import Reading
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
@@ -159,12 +159,40 @@ def test_the_operating_point_of_films_of_one_kind_is_not_known(evaluated: Metric
 
 def test_findings_carry_answer_flag_set_and_operating_point(served: Predictor, read: Reading) -> None:
     said = reading.headline(served, read) + reading.findings(served, read)
-    label = read.prediction.predicted.replace("_", " ")
-    assert f"{label} <span" in said
+    assert read.prediction.headline in said
+    assert read.prediction.named.replace("_", " ") in said
     assert templating.percent(read.prediction.probabilities[read.prediction.predicted]) in said
-    assert ("Flagged for a reader" if read.prediction.flag else "Not flagged") in said
     assert "Flags 95 of 100 abnormal films; 1 in 5" in said
     assert "Cannot be ruled out at 90 % coverage" in said
+
+
+def test_a_class_that_nothing_speaks_for_is_not_named(served: Predictor, read: Reading) -> None:
+    why = "COVID cannot be told apart from the hospital"
+    withheld = dataclasses.replace(read, prediction=dataclasses.replace(read.prediction, flag=True, withheld=why))
+    said = reading.headline(served, withheld)
+    assert f"No class is named: {why}." in said
+    assert "Most probable" not in said
+    assert '<details class="research"><summary>' in reading.findings(served, withheld)  # closed
+    assert reading.view(withheld).chosen == ""  # no map of it
+    assert worklist.row(served, 0, withheld.prediction).predicted == "class withheld"
+
+
+def test_what_an_answer_is_worth_stands_beside_it(served: Predictor) -> None:
+    said = standing.standing(served.run)
+    for words in (
+        "Audit: WARN",
+        "a &lt;reason&gt;",
+        "No site profile",
+        "from an abnormal score of 50.0",
+        "nothing else",
+    ):
+        assert words in said
+    reference = Run.open()
+    assert "Not reliable for children" in standing.standing(reference)
+    about = standing.about(reference)
+    assert "COVID, Lung Opacity, Normal and Viral Pneumonia" in about
+    assert "comes with the package" in about
+    assert "COVID-19 Radiography Database" in about
 
 
 def test_a_photograph_is_refused_without_a_number(served: Predictor) -> None:
@@ -203,9 +231,14 @@ def test_the_result_page_stands_alone_and_loads_nothing(served: Predictor, read:
     assert "Trained on synthetic images." in said
 
 
-def test_examples_are_drawn_and_can_be_read(served: Predictor) -> None:
-    assert len(examples.films()) == len(LABELS)
-    assert all(images.decode(content).pixels.shape == (299, 299) for _, content in examples.films())
+def test_examples_are_drawn_and_say_whether_they_are_read_rightly(served: Predictor) -> None:
+    chosen = examples.choose(served)
+    assert chosen
+    for example in chosen:
+        (prediction,) = served.predict([example.content])
+        assert prediction.predicted == example.predicted
+        assert ("wrongly" in example.words) == (example.predicted != example.label)
+    assert sum("wrongly" in example.words for example in chosen) <= 1
 
 
 def test_a_run_without_export_is_served_by_keras(run_dir: Path, film: bytes) -> None:

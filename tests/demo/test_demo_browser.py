@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from cxr_keras3 import images
 from tests import image_files
@@ -43,11 +43,17 @@ def test_a_png_is_read_and_the_heat_map_changes_with_the_class(open_page, drawn_
     assert requests == []  # all of it without the server
 
 
+def named(page: Page, index: int) -> str:
+    """The name of an example, which the server draws."""
+    return page.locator(".examples button").nth(index).get_attribute("data-name")
+
+
 def test_the_last_film_asked_for_is_the_one_that_is_shown(open_page, drawn_film: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.png"
     other.write_bytes(images.encode_png(phantom.draw("Normal", seed=3, index=501)[0]))
     page = open_page()
     name, agree = page.locator(".study h2.name"), page.locator("#agree")
+    second = named(page, 1)
     read(page, drawn_film)
     held = Held(page, "read")
     upload(page, "film-upload", other)
@@ -61,11 +67,11 @@ def test_the_last_film_asked_for_is_the_one_that_is_shown(open_page, drawn_film:
     page.locator(".examples button").nth(1).click()
     held.wait_for(3)
     held.let_go(2)
-    shows(page, "drawn-lung_opacity.png")
+    shows(page, second)
     held.let_go(0)  # too late
     held.let_go(1)
     page.wait_for_timeout(100)
-    shows(page, "drawn-lung_opacity.png")
+    shows(page, second)
     held.end()
 
 
@@ -90,10 +96,23 @@ def test_films_are_dropped_pasted_and_picked_anywhere_and_again(open_page, drawn
 
 def test_a_dicom_file_and_a_hostile_name(open_page, drawn_film: Path, tmp_path: Path) -> None:
     stored = phantom.draw("Normal", seed=3, index=7)[0].astype(np.uint16).repeat(2, axis=0).repeat(2, axis=1) * 16
-    window = {"WindowCenter": 2048, "WindowWidth": 4096}
-    (tmp_path / "study.dcm").write_bytes(image_files.dicom(stored, bits=12, StudyDescription=HOSTILE, **window))
+    header = {"WindowCenter": 2048, "WindowWidth": 4096, "PixelSpacing": [0.5, 0.5]}
+    stored = stored.repeat(2, axis=0).repeat(2, axis=1)  # larger than what is sent first
+    (tmp_path / "study.dcm").write_bytes(image_files.dicom(stored, bits=12, StudyDescription=HOSTILE, **header))
     page = open_page()
     read(page, tmp_path / "study.dcm")
+    expect(page.locator("#viewer .depth")).to_have_text("1196 x 1196 pixels, 8 bits of DICOM MONOCHROME2 12 bit")
+    page.get_by_role("button", name="Measure").click()
+    box = page.locator("#viewer .pan").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 1, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + 1, middle)
+    page.mouse.up()
+    words = page.locator("#viewer .ruler text")
+    assert float(words.text_content().removesuffix(" mm")) == pytest.approx(1196 / 2 * 0.5, abs=2)
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer .ruler")).to_be_hidden()
     expect(page.locator("#findings .bars tr")).to_have_count(5)
     assert "Secret" not in page.content()
     hostile = tmp_path / HOSTILE.replace("/", "")
@@ -103,9 +122,10 @@ def test_a_dicom_file_and_a_hostile_name(open_page, drawn_film: Path, tmp_path: 
 
 def test_the_keyboard_is_enough(open_page) -> None:
     page = open_page()
+    first = named(page, 0)
     page.locator(".examples button").first.focus()
     page.keyboard.press("Enter")
-    shows(page, "drawn-covid.png")
+    shows(page, first)
     pan = page.locator("#viewer .pan")
     page.keyboard.press("+")  # the film has the focus
     assert "scale(1.25)" in pan.get_attribute("style")
@@ -120,6 +140,36 @@ def test_the_keyboard_is_enough(open_page) -> None:
     page.keyboard.press("2")
     expect(page.locator("#viewer canvas.heat")).to_have_attribute("data-shown", "Lung_Opacity")
     assert page.locator("#viewer canvas.film").get_attribute("aria-label").startswith("Chest film")
+
+
+def test_the_mouse_does_what_a_workstation_s_does(open_page, drawn_film: Path) -> None:
+    page = open_page()
+    read(page, drawn_film)
+    box = page.locator("#viewer .stage").bounding_box()
+    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    place = "node => new DOMMatrix(getComputedStyle(node).transform).toFloat64Array().reduce((all, each) => [...all, each], [])"
+    pan = page.locator("#viewer .pan")
+    width, level = (page.locator(f"#viewer input[data-of={name}]") for name in ("width", "level"))
+
+    def drag(button: str) -> None:
+        page.mouse.move(*centre)
+        page.mouse.down(button=button)
+        page.mouse.move(centre[0] - 60, centre[1] + 40, steps=3)
+        page.mouse.up(button=button)
+
+    drag("left")
+    assert int(width.input_value()) < 256
+    assert int(level.input_value()) < 128
+    page.mouse.move(centre[0] + 100, centre[1])
+    page.mouse.wheel(0, -400)
+    page.wait_for_function("document.querySelector('#viewer .stage').classList.contains('zoomed')")
+    matrix = pan.evaluate(place)
+    assert matrix[0] == pytest.approx(2.718, abs=0.05)
+    assert matrix[12] == pytest.approx(100 * (1 - matrix[0]), abs=2)  # the point below the pointer stays
+    drag("middle")
+    assert pan.evaluate(place)[12] == pytest.approx(matrix[12] - 60, abs=2)
+    page.mouse.dblclick(*centre)
+    assert pan.evaluate(place)[0] == 1
 
 
 def test_a_photograph_is_refused(open_page, tmp_path: Path) -> None:
@@ -166,7 +216,7 @@ def test_feedback_is_saved_and_exported(open_page, drawn_film: Path, tmp_path: P
     page.get_by_role("button", name="Save this label").click()
     expect(page.locator("#kept")).to_contain_text("Kept: Normal, with the film")
     page.locator(".examples button").first.click()
-    shows(page, "drawn-covid.png")
+    shows(page, named(page, 0))
     read(page, drawn_film)
     expect(page.locator("#kept")).to_contain_text("You said: Normal")  # the one answer, to be changed
     turn_to(page, "How good is it?")
