@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.serving import Predictor
-from demo import desk, feedback
-from demo.desk import Desk
+from demo import feedback, questions
+from demo.desk import Desk, sentence
 from demo.pages import banners, static
 from demo.pages import page as template
 from demo.server import AT_ONCE, DELETE_AFTER_SECONDS, QUEUE_LENGTH
@@ -61,17 +61,17 @@ def _server_functions(answering: Desk) -> list[Answer]:
     films, others = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(10 * AT_ONCE)
     return [
         _answer(answering.greet, None, others),
-        _answer(answering.read, desk.Film, films),
-        _answer(answering.picture, desk.Film, films),
-        _answer(answering.compare, desk.Film, films),
-        _answer(answering.add_films, desk.Films, others),
-        _answer(answering.rows, desk.Place, others),
-        _answer(answering.stop, desk.Place, others),
-        _answer(answering.table, desk.Chosen, others),
-        _answer(answering.answer, desk.Said, films),
-        _answer(answering.withdraw, desk.Answered, others),
-        _answer(answering.answered, desk.Answered, others),
-        _answer(answering.report, desk.Numbered, others),
+        _answer(answering.read, questions.Film, films),
+        _answer(answering.picture, questions.Film, films),
+        _answer(answering.compare, questions.Film, films),
+        _answer(answering.add_films, questions.Films, others),
+        _answer(answering.rows, questions.Place, others),
+        _answer(answering.stop, questions.Place, others),
+        _answer(answering.table, questions.Chosen, others),
+        _answer(answering.answer, questions.Said, films),
+        _answer(answering.withdraw, questions.Answered, others),
+        _answer(answering.answered, questions.Answered, others),
+        _answer(answering.report, questions.Numbered, others),
         _answer(answering.labels_zip, None, others),
     ]
 
@@ -90,7 +90,7 @@ def _answer(
             checked = kind.model_validate(asked) if kind else None
             return await anyio.to_thread.run_sync(function, checked, session, limiter=limiter)
         except UserError as error:
-            return {"error": desk.sentence(error)}
+            return {"error": sentence(error)}
         except ValidationError:
             return {"error": "The server does not understand this page: reload it."}
 

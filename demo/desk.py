@@ -10,99 +10,24 @@ import zipfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import gradio as gr
-from pydantic import BaseModel, Field
 
 from cxr_keras3 import images
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.serving import Predictor
 from cxr_keras3.serving.inputs import printable
-from demo import examples, feedback, quality, reading, standing, worklist
+from demo import agreement, examples, feedback, quality, reading, standing, worklist
 from demo.jobs import Jobs
 from demo.pages import banners
 from demo.pages import page as template
+from demo.questions import Answered, Chosen, Example, Film, Films, Numbered, Place, Said, Sent
 from demo.reading import Download
 from demo.uploads import Uploads
 
 WAIT_SECONDS = 2.0
 """For which the page's question for new rows of a worklist is held."""
-Name = Annotated[str, Field(max_length=1000)]
-
-
-class Sent(BaseModel):
-    """An uploaded file: where it lies, and what its sender calls it, since Gradio drops letters of names."""
-
-    kind: Literal["upload"] = "upload"
-    path: str
-    name: Name
-
-
-class Example(BaseModel):
-    """An example, by its number."""
-
-    kind: Literal["example"]
-    index: Annotated[int, Field(ge=0)]
-
-
-class Listed(BaseModel):
-    """A film of a worklist, by its number."""
-
-    kind: Literal["listed"]
-    job: str
-    index: Annotated[int, Field(ge=0)]
-
-
-class Film(BaseModel):
-    """A film that the page asks about."""
-
-    film: Annotated[Sent | Example | Listed, Field(discriminator="kind")]
-
-
-class Films(BaseModel):
-    """Files for a worklist; `job` is the one to add them to."""
-
-    files: Annotated[list[Sent], Field(max_length=1000)]
-    job: str | None = None
-
-
-class Place(BaseModel):
-    """A worklist, and how many of its rows the page has."""
-
-    job: str
-    after: int = 0
-
-
-class Chosen(BaseModel):
-    """Rows of a worklist."""
-
-    job: str
-    indices: list[int]
-
-
-class Said(Film):
-    """What a reader says of a film."""
-
-    sha256: str
-    predicted: str
-    label: str
-    reader: str
-    comment: str = ""
-    keep: bool = False
-
-
-class Answered(BaseModel):
-    """A reader's answer to a film."""
-
-    sha256: str
-    reader: str
-
-
-class Numbered(BaseModel):
-    """One of the runs."""
-
-    index: Annotated[int, Field(ge=0, le=1)]
 
 
 class Desk:
@@ -248,7 +173,7 @@ class Desk:
         """How good each run is, and how far readers agree."""
         with Messages():
             pages = [quality.render(predictor.run, index) for index, predictor in enumerate(self.predictors)]
-            agreeing = template("agreements.html").render(agreements=feedback.agreements(self._store.answers()))
+            agreeing = template("agreements.html").render(agreements=agreement.agreements(self._store.answers()))
             return [*pages, agreeing]
 
     def api_predict(self, file: str, request: gr.Request) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from cxr_keras3.run.metrics import SCHEMA_VERSION, Metrics
 from cxr_keras3.serving import Predictor, load
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.statistics.figures import UNDEFINED
-from demo import examples, feedback, pages, quality, reading, standing, uploads, worklist
+from demo import agreement, examples, feedback, pages, quality, reading, standing, uploads, worklist
 from demo.reading import Reading
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
@@ -382,7 +382,7 @@ def test_two_readers_agree_by_cohens_kappa(tmp_path: Path) -> None:
     for reader, labels in said.items():
         for index, label in enumerate(labels):
             store.add(sha256=f"{index:064x}", model="m", predicted="COVID", label=label, reader=reader)
-    first, *others = feedback.agreements(store.answers())
+    first, *others = agreement.agreements(store.answers())
     assert (first.readers, first.films) == (("AB", "CD"), 4)
     assert first.kappa == pytest.approx((0.75 - 0.5) / (1 - 0.5))  # 3 of 4 alike, 1/2 * 1/4 + 1/2 * 3/4 by chance
     assert [each.kappa for each in others] == [None, None]

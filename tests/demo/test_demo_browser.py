@@ -147,7 +147,7 @@ def test_the_mouse_does_what_a_workstation_s_does(open_page, drawn_film: Path) -
     read(page, drawn_film)
     box = page.locator("#viewer .stage").bounding_box()
     centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    place = "node => new DOMMatrix(getComputedStyle(node).transform).toFloat64Array().reduce((all, each) => [...all, each], [])"
+    place = "node => Array.from(new DOMMatrix(getComputedStyle(node).transform).toFloat64Array())"
     pan = page.locator("#viewer .pan")
     width, level = (page.locator(f"#viewer input[data-of={name}]") for name in ("width", "level"))
 
