@@ -56,7 +56,7 @@ def test_a_film_passes_and_a_turned_inverted_or_blank_one_does_not(fitted: gate.
     ):
         reasons = fitted.reasons(picture, fitted.distances(near))
         assert all(words in reason and "\n" not in reason for reason in reasons)
-    askew = fitted.reasons(np.rot90(upright, 2, (1, 2)), near, [7.0] * 10 + [1.0] * 10)
+    askew = fitted.reasons(np.rot90(upright, 2, (1, 2)), fitted.distances(near), [7.0] * 10 + [1.0] * 10)
     assert all("or askew by 7 degrees" in reason for reason in askew[:10])
     assert not any("askew" in reason for reason in askew[10:])
 
