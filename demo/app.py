@@ -21,13 +21,16 @@ SWEEP_SECONDS = 300
 Answer = Callable[[Any, gr.Request], Awaitable[dict[str, Any]]]
 
 
-def build_page(predictors: Sequence[Predictor], *, store: feedback.Store, uploads: Uploads) -> gr.Blocks:
+def build_page(
+    predictors: Sequence[Predictor], *, store: feedback.Store, uploads: Uploads, asks_for_user: bool = False
+) -> gr.Blocks:
     """Builds the page.
 
     Args:
         predictors: One run, or two to compare.
         store: Where readers' answers go.
         uploads: Remembers and deletes uploads.
+        asks_for_user: Whether readers log in, and may log out.
     """
     runs = [predictor.run for predictor in predictors]
     answering = Desk(predictors, store, uploads)
@@ -38,7 +41,8 @@ def build_page(predictors: Sequence[Predictor], *, store: feedback.Store, upload
         delete_cache=(SWEEP_SECONDS, DELETE_AFTER_SECONDS),
         fill_width=True,
     ) as page:
-        header = template("header.html").render(runs=runs, said=[(run.name, banners(run)) for run in runs])
+        said = [(run.name, banners(run)) for run in runs]
+        header = template("header.html").render(runs=runs, said=said, asks_for_user=asks_for_user)
         _html(header, elem_id="header", js_on_load=static("header.js"))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Study", id="study", elem_id="tab-study"):

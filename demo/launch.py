@@ -49,7 +49,8 @@ def _serve(
         from demo import app, uploads  # noqa: PLC0415 -- imports Gradio, which reads the environment then
 
         store = feedback.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
-        page = app.build_page(predictors, store=store, uploads=uploads.Uploads(folder))
+        kept = uploads.Uploads(folder)
+        page = app.build_page(predictors, store=store, uploads=kept, asks_for_user=login is not None)
         hosts = [*options.allow_host, options.host]
         served = server.application(page, model=runs[0].name, login=login, hosts=hosts, root=options.root_path)
         server.serve(served, listening=listening, say=progress.say)

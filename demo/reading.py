@@ -160,7 +160,7 @@ def view(reading: Reading, *, files: Sequence[Download] = ()) -> View:
             for name, values in strengths(prediction).items()
         ),
         lungs=outlines(prediction),
-        size=(0, 0) if reading.pixels is None else reading.pixels.shape[::-1],
+        size=(0, 0) if reading.pixels is None else (reading.pixels.shape[1], reading.pixels.shape[0]),
         window=Window(),
         depth=f"8 bits{'' if reading.mode == 'L' else ' of ' + reading.mode}",
         spacing=reading.spacing,

@@ -36,7 +36,8 @@ export function feedback(form) {
     find("#undo").hidden = true;
     tick("");
     if (!of || !name) return;
-    const { label } = await ask("answered", { sha256: of.sha256, reader: name });
+    const { label, error } = await ask("answered", { sha256: of.sha256, reader: name }).catch((error) => ({ error }));
+    if (error && of === answer) kept.textContent = error.message;
     if (of !== answer || !label) return;
     tick(label);
     comment.value = comments.get(`${of.sha256} ${reader.value}`) || "";

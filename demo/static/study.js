@@ -21,7 +21,7 @@ export function start(root, server) {
     const button = event.target.closest("[data-turn]");
     if (button) turn(Number(button.dataset.turn));
   });
-  greet();
+  greet().catch((error) => refuse(error.message));
 }
 
 async function sent(chosen) {

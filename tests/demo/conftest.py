@@ -41,7 +41,7 @@ def open_page(context: BrowserContext, demo: Served) -> Iterator[Callable[..., P
         if not request.url.startswith((demo.address, "data:", "blob:")):
             elsewhere.append(request.url)
 
-    def opened(*, width: int = 1440, height: int = 900, scheme: str = "dark", at: str = "") -> Page:
+    def opened(*, width: int = 1440, height: int = 900, scheme: str = "dark", prefix: str = "") -> Page:
         page = context.new_page()
         pages.append(page)
         page.set_viewport_size({"width": width, "height": height})
@@ -50,7 +50,9 @@ def open_page(context: BrowserContext, demo: Served) -> Iterator[Callable[..., P
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.on("dialog", lambda dialog: (failures.append(dialog.message), dialog.dismiss()))
         page.on("console", lambda said: failures.append(said.text) if said.type == "error" else None)
-        page.goto(demo.address + at)
+        if prefix:
+            page.set_extra_http_headers({"X-Forwarded-Prefix": prefix})
+        page.goto(f"{demo.address}{prefix}/")
         page.locator(".examples button").first.wait_for()
         return page
 

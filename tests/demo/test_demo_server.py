@@ -260,6 +260,11 @@ def test_with_a_user_only_health_answers_strangers(demo_run: Path, film: Path) -
         connected = Client(guarded.address, auth=("reader", "a long one"), verbose=False)
         assert connected.predict(handle_file(film), api_name="/predict")["accepted"]
         connected.close()
+        with httpx.Client(base_url=guarded.address, follow_redirects=True) as reader:
+            reader.post("/login", data={"username": "reader", "password": "a long one"})
+            assert 'href="logout"' in json.dumps(reader.get("/config").json()).replace("\\", "")
+            reader.get("/logout")
+            assert reader.get("/config").status_code == 401
 
 
 def test_uploads_vanish_with_the_server(demo_run: Path, film: Path, tmp_path: Path) -> None:
