@@ -2,6 +2,8 @@
 
 import base64
 import io
+import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
 READY = "#viewer canvas.film[data-ready=true]"
+QUESTIONS = re.compile("/component_server/?$")  # of the page's scripts
 
 
 def upload(page: Page, field: str, *files: Path) -> None:
@@ -71,7 +74,7 @@ class Held:
 
     def __init__(self, page: Page, function: str) -> None:
         self._page, self._function, self.routes = page, function, []
-        page.route("**/component_server", self._hold)
+        page.route(QUESTIONS, self._hold)
 
     def _hold(self, route: Route) -> None:
         if route.request.post_data_json["fn_name"] == self._function:
@@ -80,7 +83,9 @@ class Held:
             route.continue_()
 
     def wait_for(self, count: int) -> None:
+        deadline = time.monotonic() + 120
         while len(self.routes) < count:
+            assert time.monotonic() < deadline, f"{len(self.routes)} of {count} were asked"
             self._page.wait_for_timeout(20)
 
     def let_go(self, index: int) -> None:
@@ -89,4 +94,4 @@ class Held:
         answered.value.finished()
 
     def end(self) -> None:
-        self._page.unroute("**/component_server")
+        self._page.unroute(QUESTIONS)

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests import drawn_run
-from tests.demo.hands import shows, turn_to, upload
+from tests.demo.hands import QUESTIONS, shows, turn_to, upload
 from tests.demo.test_demo import HOSTILE
 
 pytestmark = pytest.mark.browser
@@ -85,7 +85,7 @@ def test_what_the_server_has_forgotten_is_read_again(open_page, tmp_path: Path) 
     upload(page, "worklist-upload", *drawn_run.write_films(tmp_path, 2))
     rows = page.locator(".worklist tbody tr")
     expect(rows).to_have_count(2)
-    page.route("**/component_server", forget_once())
+    page.route(QUESTIONS, forget_once())
     rows.first.get_by_role("button").click()
     expect(page.locator("#headline")).to_contain_text("no longer kept")
     page.get_by_role("button", name="Read the worklist again").click()
