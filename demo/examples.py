@@ -40,7 +40,8 @@ class Example:
 
 def choose(predictor: Predictor) -> tuple[Example, ...]:
     """Draws a film of each class that the model reads rightly, where one is found, and one that it reads wrongly."""
-    right, wrong = [], []
+    right: list[Example] = []
+    wrong: list[Example] = []
     for label in LABELS:
         for example in _read(predictor, label):
             (right if example.predicted == label else wrong).append(example)

@@ -129,10 +129,13 @@ class Jobs:
             after: The number of rows that are known.
             seconds: The longest wait.
         """
+
+        def is_ready() -> bool:
+            job = self.job(name)
+            return len(job.rows) > after or job not in self._turns
+
         with self._changed:
-            self._changed.wait_for(
-                lambda: (job := self.job(name)) is None or len(job.rows) > after or job not in self._turns, seconds
-            )
+            self._changed.wait_for(is_ready, seconds)
             return self.job(name)
 
     def stop(self, name: str) -> None:

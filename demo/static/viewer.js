@@ -12,6 +12,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
   const stage = find(".stage"), pan = find(".pan"), film = find("canvas.film"), heat = find("canvas.heat"), lungs = find("canvas.lungs");
   const view = { opacity: OPACITY, level: 128, width: 256, scale: 1, x: 0, y: 0, invert: false, chosen: "", hidden: false, lungs: true, measuring: false };
   let study = null, grey = null, top = 255, line = null;
+  film.getContext("2d", { willReadFrequently: true }); // how it is first asked for decides
 
   const drawFilm = () => { if (grey) paintFilm(film, grey, top, view); };
   function drawHeat() {
@@ -214,7 +215,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     if (study !== value) return false; // another film came meanwhile
     const { width, height } = picture;
     Object.assign(film, { width, height });
-    const context = film.getContext("2d", { willReadFrequently: true });
+    const context = film.getContext("2d");
     context.drawImage(picture, 0, 0);
     const data = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
     grey = Uint8Array.from(data, (pixel) => pixel & 255);
