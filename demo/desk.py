@@ -191,7 +191,7 @@ class Desk:
             name = self._jobs.start("", patience=math.inf)
             try:
                 self._jobs.add(name, sent)
-                job = self._jobs.wait(name, sys.maxsize, math.inf)
+                job = self._jobs.wait(name, sys.maxsize, None)
             finally:
                 self._jobs.forget(name=name)
         if job.failed:

@@ -121,13 +121,13 @@ class Jobs:
         job.asked = time.monotonic()
         return job
 
-    def wait(self, name: str, after: int, seconds: float) -> Job:
+    def wait(self, name: str, after: int, seconds: float | None) -> Job:
         """A worklist, as soon as it has more than `after` rows or nothing to score.
 
         Args:
             name: Of the worklist.
             after: The number of rows that are known.
-            seconds: The longest wait.
+            seconds: The longest wait; None for one without end.
         """
 
         def is_ready() -> bool:
