@@ -15,12 +15,7 @@ docs/adr/0016 gives the evidence for both, and their error rates.
 
 import dataclasses
 import math
-<<<<<<< HEAD
-from collections.abc import Mapping
-=======
-import zipfile
-from collections.abc import Sequence
->>>>>>> c572c2f (Demo: answers by the new form, hands of a workstation, readers' initials, a sub-path)
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
