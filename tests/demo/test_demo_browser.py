@@ -88,7 +88,7 @@ def test_films_are_dropped_pasted_and_picked_anywhere_and_again(open_page, drawn
         shows(page, film.name)
     read(page, films[0])
     read(page, films[0])
-    assert drop(page, "footer", *films[:3])
+    assert drop(page, ".programs", *films[:3])
     expect(page.locator(".worklist tbody tr")).to_have_count(3)
     turn_to(page, "Study")
     shows(page, "text.png")
