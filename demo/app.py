@@ -47,12 +47,12 @@ def build_page(
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Study", id="study", elem_id="tab-study"):
                 _script("study", server_functions=_server_functions(answering))
-            with gr.Tab("Worklist", id="worklist", elem_id="tab-worklist", render_children=True):
+            with gr.Tab("Worklist", id="worklist", elem_id="tab-worklist"):
                 _script("worklist")
             with gr.Tab("How good is it?", id="quality", elem_id="tab-quality") as tab:
                 _quality_tab(answering, tab)
             if len(runs) == 2:
-                with gr.Tab("Compare", id="compare", elem_id="tab-compare", render_children=True):
+                with gr.Tab("Compare", id="compare", elem_id="tab-compare"):
                     _script("compare")
         _html(template("programs.html").render(), js_on_load=_start("programs"))
         _interfaces(answering)

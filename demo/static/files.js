@@ -2,27 +2,33 @@
 // Many of them, folders and archives go to the worklist.
 import { current, turnTo } from "./tabs.js";
 
-const takers = {};
+const TABS = ["study", "worklist", "compare"], takers = {}, awaited = {};
 
 export function takes(tab, taker) {
   takers[tab] = taker;
+  awaited[tab]?.(taker);
 }
 
-export function offer(chosen) {
+// Gradio makes a tab when it is first turned to.
+const ready = async (tab) => takers[tab] || new Promise((resolve) => (awaited[tab] = resolve));
+
+export async function offer(chosen) {
   if (!chosen.length) return;
   const many = chosen.length > 1 || /\.zip$/i.test(chosen[0].name);
-  const tab = many ? "worklist" : takers[current()] ? current() : "study";
+  const tab = many ? "worklist" : TABS.includes(current()) ? current() : "study";
   turnTo(tab);
-  takers[tab](chosen);
+  (await ready(tab))(chosen);
 }
 
 // A field to pick files by, beside its button.
 export function field(input, taker = offer) {
-  input.addEventListener("change", () => {
+  const take = () => {
     const chosen = named(input.files);
     input.value = ""; // so that the same file can be picked again
     if (chosen.length) taker(chosen);
-  });
+  };
+  input.addEventListener("change", take);
+  take(); // what was picked before this script had come
 }
 
 function named(files) {
@@ -48,10 +54,7 @@ async function dropped(transfer) {
   return (await Promise.all(entries.map(below))).flat();
 }
 
-let ready = false;
 export function listen() {
-  if (ready) return;
-  ready = true;
   const holdsFiles = (event) => Array.from(event.dataTransfer?.types || []).includes("Files");
   document.addEventListener("dragover", (event) => {
     if (!holdsFiles(event)) return;

@@ -54,8 +54,8 @@ def test_a_worklist_of_fifty_with_one_corrupt_file(open_page, tmp_path: Path) ->
 def test_through_the_worklist_and_back(open_page, tmp_path: Path) -> None:
     files = drawn_run.write_films(tmp_path, 5)
     page = open_page()
-    upload(page, "worklist-upload", *files)
     turn_to(page, "Worklist")
+    upload(page, "worklist-upload", *files)
     rows = page.locator(".worklist tbody tr")
     expect(rows).to_have_count(5)
     page.locator("th[data-by=file] button").click()
