@@ -54,11 +54,11 @@ def answer(run: "Run", logits: npt.NDArray[np.floating], features: npt.NDArray[n
     """
     probabilities = run.probabilities(logits)
     names, normal = run.class_names, run.class_names.index(NORMAL)
-    if run.calibration is None:
+    calibrated = run.operating_point
+    if calibrated is None:
         predicted = probabilities.argmax(axis=1)
         return Answers(probabilities, 1.0 - probabilities[:, normal], None, predicted, None, ("",) * len(predicted))
     heads, site = run.required_abnormality, run.site
-    calibrated = site.calibration if site else run.calibration
     scores = abnormality.score(heads.logits(features) + (site.offset if site else 0.0))
     flags = calibrated.flag(scores)
     abnormal = np.where(np.arange(len(names)) == normal, -1.0, probabilities).argmax(axis=1)

@@ -98,7 +98,7 @@ def whole_graph(run: Run) -> Any:  # noqa: ANN401 -- OpenVINO ships no types
             f"a bundle must be of a run exported to OpenVINO, {run.name} is not; "
             f"run python -m cxr_keras3.export {run.folder} --format openvino"
         )
-    threshold = (run.site.calibration if run.site else run.required_calibration).abnormal_threshold
+    threshold = (run.operating_point or run.required_calibration).abnormal_threshold
     openvino = openvino_graph.import_openvino()
     from openvino import opset13 as ops  # noqa: PLC0415 -- as above
 
