@@ -93,24 +93,13 @@ def commission(
     }
     unlike = float(np.mean(distances > np.quantile(gate.validated, 0.99)))
     known = np.array([labels.get(each.file, -1) for each in accepted])
-    labelled, normal = known >= 0, run.class_names.index(NORMAL)
-    calibrated, level, ranked = run.required_calibration, None, None
-    vouched: tuple[str, ...] = ()
-    if min(np.sum(known == normal), np.sum(labelled & (known != normal))) >= MIN_OF_A_KIND:
-        calibrated = _recalibrated(run, accepted, logits, known, sensitivity=sensitivity)
-        ranked = Bootstrap(np.arange(labelled.sum())).figure(auroc(known[labelled] != normal, logits[labelled]))
-        vouched = _vouched(run, accepted, known)
-    else:
-        level = estimate_level(logits, heads)
-    different = any(each.p_value < FALSE_ALARMS / len(differences) for each in differences.values())
+    found = _adjusted(run, accepted, logits, known, sensitivity=sensitivity)
     refused = len(predictions) - len(accepted)
     verdict, reasons = _verdict(
-        different=different,
+        found,
+        different=any(each.p_value < FALSE_ALARMS / len(differences) for each in differences.values()),
         unlike=unlike,
         refused=refused / len(predictions),
-        level=level,
-        ranked=ranked,
-        calibrated=calibrated,
         films=len(accepted),
     )
     return Site(
@@ -121,15 +110,44 @@ def commission(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         films=len(accepted),
         refused=refused,
-        labelled=int(labelled.sum()),
+        labelled=int(np.sum(known >= 0)),
         differences=differences,
         unlike=unlike,
-        offset=level.offset if level else 0.0,
-        abnormal_share=level.abnormal_share if level else None,
-        calibration=calibrated,
-        vouched=vouched,
+        offset=found.level.offset if found.level else 0.0,
+        abnormal_share=found.level.abnormal_share if found.level else None,
+        calibration=found.calibration,
+        vouched=found.vouched,
         verdict=verdict,
         reasons=reasons,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Adjusted:
+    """What is adapted: the level without labels, or the calibration with them, and how they rank."""
+
+    level: Level | None
+    calibration: Calibration
+    ranked: Figure | None
+    vouched: tuple[str, ...]
+
+
+def _adjusted(
+    run: Run,
+    accepted: Sequence["Prediction"],
+    logits: npt.NDArray[np.float64],
+    known: npt.NDArray[np.integer],
+    *,
+    sensitivity: float | None,
+) -> _Adjusted:
+    labelled, normal = known >= 0, run.class_names.index(NORMAL)
+    if min(np.sum(known == normal), np.sum(labelled & (known != normal))) < MIN_OF_A_KIND:
+        return _Adjusted(estimate_level(logits, run.required_abnormality), run.required_calibration, None, ())
+    return _Adjusted(
+        level=None,
+        calibration=_recalibrated(run, accepted, logits, known, sensitivity=sensitivity),
+        ranked=Bootstrap(np.arange(labelled.sum())).figure(auroc(known[labelled] != normal, logits[labelled])),
+        vouched=_vouched(run, accepted, known),
     )
 
 
@@ -199,16 +217,10 @@ def _vouched(run: Run, accepted: Sequence["Prediction"], known: npt.NDArray[np.i
 
 
 def _verdict(
-    *,
-    different: bool,
-    unlike: float,
-    refused: float,
-    level: Level | None,
-    ranked: Figure | None,
-    calibrated: Calibration,
-    films: int,
+    adjusted: _Adjusted, *, different: bool, unlike: float, refused: float, films: int
 ) -> tuple[Verdict, tuple[str, ...]]:
-    found = "differ" if different else "do not differ"
+    found, level, ranked = "differ" if different else "do not differ", adjusted.level, adjusted.ranked
+    point = adjusted.calibration
     said = (
         f"the {films} films {found} from the validation films (by tests that call {FALSE_ALARMS:.0%} of like sites "
         f"different); {unlike:.0%} are further from the training films than 99 of 100 validation films"
@@ -219,7 +231,7 @@ def _verdict(
         verdict = "recalibrated"
         reasons.append(
             f"the abnormal score tells abnormal from normal with an AUROC of {ranked.text(2)}; the threshold is now "
-            f"{calibrated.abnormal_threshold:.3f}, for a sensitivity of {calibrated.sensitivity:.0%} here"
+            f"{point.abnormal_threshold:.3f}, for a sensitivity of {point.sensitivity:.0%} here"
         )
     elif level is not None and level.offset:
         verdict = "adapted"

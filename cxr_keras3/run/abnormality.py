@@ -123,23 +123,15 @@ def fit(
         held_out[test] = (features[test] @ weight + bias)[:, 0]
     weight, bias = _linear(features, abnormal, weights)
     slope, base = _scale(held_out, abnormal, weights)
-    names = _names(sources)
-    present = np.unique(names)
-    evidenced = np.zeros((len(present), class_count), dtype=bool)
-    for row, name in enumerate(present):
-        shown = np.unique(labels[names == name])
+    names, source_weights, source_bias = _source_layer(features, _names(sources))
+    evidenced = np.zeros((len(names), class_count), dtype=bool)
+    for row, name in enumerate(names):
+        shown = np.unique(labels[_names(sources) == name])
         evidenced[row, shown] = normal in shown
-    source_weights, source_bias = np.zeros((features.shape[1], 1)), np.zeros(1)
-    if len(present) > 1:
-        alike = len(names) / np.unique(names, return_counts=True)[1][np.searchsorted(present, names)] / len(present)
-        source_weights, source_bias = _linear(features, names, alike, strength=SOURCE_REGULARISATION)
-        if len(present) == 2:  # one column stands for two
-            source_weights = np.concatenate([np.zeros_like(source_weights), source_weights], axis=1)
-            source_bias = np.append(0.0, source_bias)
     unchecked = Abnormality(
         weights=slope * weight[:, 0],
         bias=slope * float(bias[0]) + base,
-        sources=present,
+        sources=names,
         source_weights=source_weights,
         source_bias=source_bias,
         evidenced=evidenced,
@@ -148,6 +140,20 @@ def fit(
         fitted_on_likeness=np.zeros(0),
     )
     return dataclasses.replace(unchecked, fitted_on_likeness=unchecked.likeness(features))
+
+
+def _source_layer(
+    features: npt.NDArray[np.floating], sources: npt.NDArray[np.str_]
+) -> tuple[npt.NDArray[np.str_], Floats, Floats]:
+    """The sources' names, (S,), and a layer that tells them alike, weights (C, S) and bias (S,)."""
+    names, counts = np.unique(sources, return_counts=True)
+    if len(names) == 1:
+        return names, np.zeros((features.shape[1], 1)), np.zeros(1)
+    alike = len(sources) / len(names) / counts[np.searchsorted(names, sources)]
+    weights, bias = _linear(features, sources, alike, strength=SOURCE_REGULARISATION)
+    if len(names) == 2:  # one column stands for two
+        return names, np.concatenate([np.zeros_like(weights), weights], axis=1), np.append(0.0, bias)
+    return names, weights, bias
 
 
 def _names(sources: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
