@@ -1,6 +1,7 @@
 """The study in a real Chromium, as a reader uses it. Every request that leaves the server is an error."""
 
 import csv
+import hashlib
 import json
 import re
 import time
@@ -163,6 +164,8 @@ def test_the_mouse_does_what_a_workstation_s_does(open_page, drawn_film: Path) -
     page.mouse.move(centre[0] + 100, centre[1])
     page.mouse.wheel(0, -400)
     page.wait_for_function("document.querySelector('#viewer .stage').classList.contains('zoomed')")
+    # The browser may hand a turn of the wheel over in parts.
+    page.wait_for_function("new DOMMatrix(getComputedStyle(document.querySelector('#viewer .pan')).transform).a > 2.67")
     matrix = pan.evaluate(place)
     assert matrix[0] == pytest.approx(2.718, abs=0.05)
     assert matrix[12] == pytest.approx(100 * (1 - matrix[0]), abs=2)  # the point below the pointer stays
@@ -234,7 +237,8 @@ def test_feedback_is_saved_and_exported(open_page, drawn_film: Path, tmp_path: P
         (row,) = (row for row in csv.DictReader(file) if row["label"] == "Normal")
     np.testing.assert_array_equal(images.decode(tmp_path / row["path"]).pixels, images.decode(drawn_film).pixels)
     answers = (tmp_path / "answers.csv").read_text()
-    assert answers.count(",AB") == 1
+    digest = hashlib.sha256(drawn_film.read_bytes()).hexdigest()  # other tests have said something of other films
+    assert len([line for line in answers.splitlines() if digest in line and line.endswith(",AB")]) == 1
     assert "no opacity seen" not in answers  # comments are for whoever runs the server
 
 
