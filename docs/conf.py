@@ -11,6 +11,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 from cxr_keras3 import __version__  # noqa: E402 -- the path is set above
+from tfds_cxr import collections  # noqa: E402 -- as above
 
 project = "cxr_keras3"
 author = "The cxr_keras3 authors"
@@ -34,6 +35,8 @@ smartquotes_action = "D"  # Sphinx writes two hyphens for a dash
 default_role = "py:obj"  # docstrings put names between single backticks
 add_module_names = False
 autosummary_generate = True
+# Each collection's builder is a class Builder that says the same; docs/reference/collections.md lists them.
+autosummary_context = {"without_page": {f"tfds_cxr.{name}" for name in collections.NAMES}}
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

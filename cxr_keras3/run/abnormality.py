@@ -55,7 +55,7 @@ class Abnormality:
 
     weights: Floats
     bias: float
-    sources: npt.NDArray[np.str_]
+    sources: np.ndarray
     source_weights: Floats
     source_bias: Floats
     evidenced: npt.NDArray[np.bool_]
@@ -86,9 +86,9 @@ def fit(
     features: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     *,
-    sources: npt.NDArray[np.str_],
-    views: npt.NDArray[np.str_],
-    groups: npt.NDArray[np.str_],
+    sources: np.ndarray,
+    views: np.ndarray,
+    groups: np.ndarray,
     normal: int,
     class_count: int,
 ) -> Abnormality:
@@ -142,9 +142,7 @@ def fit(
     return dataclasses.replace(unchecked, fitted_on_likeness=unchecked.likeness(features))
 
 
-def _source_layer(
-    features: npt.NDArray[np.floating], sources: npt.NDArray[np.str_]
-) -> tuple[npt.NDArray[np.str_], Floats, Floats]:
+def _source_layer(features: npt.NDArray[np.floating], sources: np.ndarray) -> tuple[np.ndarray, Floats, Floats]:
     """The sources' names, (S,), and a layer that tells them alike, weights (C, S) and bias (S,)."""
     names, counts = np.unique(sources, return_counts=True)
     if len(names) == 1:
@@ -156,12 +154,12 @@ def _source_layer(
     return names, weights, bias
 
 
-def _names(sources: npt.NDArray[np.str_]) -> npt.NDArray[np.str_]:
+def _names(sources: np.ndarray) -> np.ndarray:
     found, counts = np.unique(sources, return_counts=True)
     return np.where(np.isin(sources, found[counts >= MIN_FILMS]), sources, OTHER)
 
 
-def _weights(abnormal: npt.NDArray[np.bool_], sources: npt.NDArray[np.str_], views: npt.NDArray[np.str_]) -> Floats:
+def _weights(abnormal: npt.NDArray[np.bool_], sources: np.ndarray, views: np.ndarray) -> Floats:
     """Weights (N,) with a mean of 1, under which kind and stratum are independent where a stratum has both kinds."""
     strata = np.char.add(np.char.add(sources, "/"), views)
     weights, alone = np.zeros(len(strata)), np.zeros(len(strata), dtype=bool)

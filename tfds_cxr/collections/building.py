@@ -85,7 +85,7 @@ class CollectionBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         assigned = records.assign(
             facts,
             [film for film, _ in usable],
-            [fact for _, fact in usable if isinstance(fact, records.Facts)],
+            [fact for _, fact in usable if isinstance(fact, records.FilmFacts)],
         )
         missing = [film.name for film in listed if film.path is None]
         (Path(self.data_path) / MISSING).write_text("".join(f"{name}\n" for name in missing), encoding="utf-8")

@@ -19,7 +19,7 @@ from tfds_cxr.preparation import Example
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class FilmFacts:
     """What is kept in memory of a decoded film.
 
     Attributes:
@@ -42,7 +42,7 @@ class Record:
     """A film on its way into the dataset."""
 
     film: Film
-    facts: Facts
+    facts: FilmFacts
     label: str
     source: str
     group_id: str
@@ -72,7 +72,7 @@ class Record:
         )
 
 
-def decode(film: Film) -> tuple[bytes, None, Facts] | images.ImageError:
+def decode(film: Film) -> tuple[bytes, None, FilmFacts] | images.ImageError:
     """The canonical image, encoded, no mask, and the film's facts; or why there are none."""
     if film.path is None:
         raise ValueError(f"{film.name} is not there to be decoded")
@@ -87,7 +87,7 @@ def decode(film: Film) -> tuple[bytes, None, Facts] | images.ImageError:
     if not name:
         found, agreement = fingerprints.load().find(shown)
         name, evidence = (found, "picture") if agreement >= fingerprints.SAME_FILM else ("", "")
-    facts = Facts(
+    facts = FilmFacts(
         decoded.original_mode,
         hashlib.sha256(pixels.tobytes()).hexdigest(),
         grouping.fingerprint(pixels[..., 0]),
@@ -98,7 +98,7 @@ def decode(film: Film) -> tuple[bytes, None, Facts] | images.ImageError:
     return kept or images.encode_png(pixels), None, facts
 
 
-def assign(collection: Collection, films: Sequence[Film], facts: Sequence[Facts]) -> list[Record]:
+def assign(collection: Collection, films: Sequence[Film], facts: Sequence[FilmFacts]) -> list[Record]:
     """Groups and splits films.
 
     Films are joined that are of one patient, have equal pixels, are near duplicates, or are one film of the database.
@@ -139,7 +139,7 @@ def split_of(group: str) -> str:
     return splits.split_of_group(group)
 
 
-def _group_in_database(film: Film, fact: Facts) -> str:
+def _group_in_database(film: Film, fact: FilmFacts) -> str:
     if fact.overlaps:
         return provenance.load()[fact.overlaps].group
     return groups_of_patients().get(film.patient, "")
