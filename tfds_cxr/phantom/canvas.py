@@ -73,10 +73,12 @@ class Layer:
     def bone(self, points: npt.ArrayLike, width: float) -> None:
         """A tube along `points` with a dense rim."""
         path = np.asarray(points, np.float64)
-        along = np.gradient(path, axis=0)
-        normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.hypot(along[:, :1], along[:, 1:])
+        along = np.empty_like(path)  # as np.gradient, which takes longer than all else
+        along[1:-1] = path[2:] - path[:-2]
+        along[0], along[-1] = path[1] - path[0], path[-1] - path[-2]
+        normal = along[:, ::-1] * (-1, 1) / np.hypot(along[:, :1], along[:, 1:])
         for thickness, value in ((width, 235), (0.55 * width, 180)):
-            offset = normal * thickness / 2
+            offset = normal * (thickness / 2)
             self.polygon(np.concatenate([path + offset, (path - offset)[::-1]]), value)
 
     def image(self, *, softness: int = 1) -> FloatImage:

@@ -18,6 +18,7 @@ from tfds_cxr.phantom.findings import add_finding
 
 DATABASE_FOLDER = "COVID-19_Radiography_Dataset"
 _LOOK_AHEAD = 16
+_COMPRESSION = 1  # of zlib; its default takes 10 ms more of each phantom's 60, and saves a seventh of the bytes
 _VIEW_AGREEMENT = 0.8
 PHANTOM_URL = "synthetic://tfds_cxr.phantom"
 
@@ -105,8 +106,8 @@ def write_database(
         label, index = job
         image, mask = draw(label, seed=seed, index=index, shortcut=shortcut)
         name = f"{label}-phantom-{index + 1}.png"
-        Image.fromarray(image).save(root / label / "images" / name)
-        Image.fromarray(mask).convert("RGB").save(root / label / "masks" / name)
+        for kind, picture in (("images", Image.fromarray(image)), ("masks", Image.fromarray(mask).convert("RGB"))):
+            picture.save(root / label / kind / name, compress_level=_COMPRESSION)
 
     jobs = [(label, index) for label in LABELS for index in range(per_class)]
     written = map_ahead(write, jobs, ahead=_LOOK_AHEAD)
