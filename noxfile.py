@@ -46,7 +46,7 @@ def quickstart(session: nox.Session) -> None:
     database, datasets, run = QUICKSTART_DATA / "database", QUICKSTART_DATA / "datasets", QUICKSTART_RUN
     film = database / "COVID-19_Radiography_Dataset" / "COVID" / "images" / "COVID-phantom-1.png"
     for command in (
-        f"python -m tfds_cxr.phantom {database} --per-class 250 --seed 0",
+        f"python -m tfds_cxr.phantom {database} --per-class 200 --seed 0",
         f"tfds build tfds_cxr --manual_dir {database} --data_dir {datasets}",
         f"python -m cxr_keras3.train --backend jax --preset quickstart --data-dir {datasets} --run-dir {run}",
         f"python -m cxr_keras3.evaluate {run} --split validation --data-dir {datasets} --output {run}/validation",

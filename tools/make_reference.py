@@ -2,8 +2,8 @@
 
     python -m tools.make_reference runs/reference-training/reference
 
-What ships is what serves: the export to OpenVINO, calibration, gate, evaluation and model card. What trains on
-(`model.keras`) is left out, as is the report, for it shows films. `nox -s reference` makes the run.
+What ships is what serves and what can be trained on: the export to OpenVINO, the model, calibration, gate, evaluation
+and model card. The report is left out, for it shows films. `nox -s reference` makes the run.
 """
 
 import argparse
@@ -14,9 +14,19 @@ from pathlib import Path
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
 from cxr_keras3.run.filling import is_complete
-from cxr_keras3.run.folder import ABNORMALITY, CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, REFERENCE, Run
+from cxr_keras3.run.folder import (
+    ABNORMALITY,
+    CALIBRATION,
+    EVALUATION,
+    GATE,
+    MANIFEST,
+    MODEL,
+    MODEL_CARD,
+    REFERENCE,
+    Run,
+)
 
-FILES = (MANIFEST, CALIBRATION, ABNORMALITY, GATE, MODEL_CARD)
+FILES = (MANIFEST, MODEL, CALIBRATION, ABNORMALITY, GATE, MODEL_CARD)
 LICENCE = Path(__file__).with_name("reference_licence.txt")
 MAX_BYTES = 5_000_000
 

@@ -48,7 +48,7 @@ def build_backbone(name: str, *, weights: str, image_size: int) -> keras.Model:
     if weights == "imagenet" or from_preset:
         return _with_published_weights(name, row, shape, preset=weights if from_preset else row.preset)
     if weights != "none" and not Path(weights).exists():
-        raise UserError(f"weights must be imagenet, none or an existing path, received {weights!r}")
+        raise UserError(f"weights must be imagenet, reference, none or an existing path, received {weights!r}")
     model = _untrained(row, shape)
     if weights != "none":
         _load_weights(model, name, Path(weights))

@@ -18,7 +18,8 @@ class TrainingConfig:
     backbone: str = "efficientnet_v2_b0"
     """Which backbone; --list-backbones shows them."""
     weights: str = "imagenet"
-    """Its initial weights: imagenet, none, or a path: a .h5 file or preset folder of this backbone, or a run folder."""
+    """Its initial weights: imagenet, none, reference (the model that comes with the package), or a path: a .h5 file or
+    preset folder of this backbone, or a run folder."""
     image_size: int = 224
     """Height and width in pixels that the backbone sees; ImageNet weights were trained at 224."""
     head_epochs: int = 40

@@ -65,17 +65,13 @@ PRESETS: Mapping[str, Preset] = {
     "quickstart": Preset(
         TrainingConfig(
             backbone="mobilenet_025",
-            weights="none",
-            image_size=64,
-            head_epochs=1,
-            fine_tune="all",
-            fine_tune_epochs=50,
-            learning_rate=2e-3,
+            weights="reference",
+            head_epochs=40,
+            fine_tune="none",
             batch_size=16,
-            dropout=0.0,
-            label_smoothing=0.0,
         ),
-        "A small network trained from nothing on synthetic images, to see every part at work in minutes: "
-        "nox -s quickstart. Expect an accuracy of about 0.8, where chance gives one quarter.",
+        "A linear layer on the features of the model that comes with the package, for synthetic images: every part at "
+        "work in minutes, without a download. nox -s quickstart. Expect an accuracy of about 0.85, where chance gives "
+        "one quarter.",
     ),
 }

@@ -17,7 +17,7 @@ from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.model import augment_on_device, backbones, classifier
 from cxr_keras3.run import filling
 from cxr_keras3.run.filling import require_unfinished
-from cxr_keras3.run.folder import MANIFEST, SEGMENTER, Run
+from cxr_keras3.run.folder import MANIFEST, REFERENCE, SEGMENTER, Run
 from cxr_keras3.training import data, features, history, saving
 from cxr_keras3.training.appearance import Appearance
 from cxr_keras3.training.config import TrainingConfig
@@ -90,7 +90,7 @@ def claimed(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> Abstr
 
 def initial_model(config: TrainingConfig) -> keras.Model:
     """The classifier with its initial weights: the backbone's, or all of another run's."""
-    weights = Path(config.weights)
+    weights = REFERENCE if config.weights == REFERENCE.name else Path(config.weights)
     of_run = (weights / MANIFEST).is_file()
     model = classifier.build_classifier(
         config.backbone,

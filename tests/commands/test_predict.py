@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from cxr_keras3.run.folder import MODEL, REFERENCE
 from tests import drawn_run
 from tests.commands.test_commands import assert_one_clear_line
 from tfds_cxr.labels import LABELS
@@ -250,8 +252,12 @@ def test_cells_are_no_formulas_and_resuming_still_knows_the_files(
         assert first["file"] == "'@films.zip/a.png"
 
 
-def test_the_reference_model_says_that_it_is_there_for_openvino_only(films: list[Path], run_python) -> None:
-    assert_one_clear_line(run_python(*PREDICT, films[0], "--runtime", "jax"), "OpenVINO only")
+def test_a_run_without_its_model_says_that_it_is_there_for_openvino_only(
+    films: list[Path], tmp_path: Path, run_python
+) -> None:
+    run = Path(shutil.copytree(REFERENCE, tmp_path / "run"))
+    (run / MODEL).unlink()
+    assert_one_clear_line(run_python(*PREDICT, "--model", run, films[0], "--runtime", "jax"), "OpenVINO only")
 
 
 def test_a_platform_that_jax_lacks_is_named(run_dir: Path, films: list[Path], run_python) -> None:

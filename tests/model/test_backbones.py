@@ -112,7 +112,7 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_is_named() -> None:
-    with pytest.raises(UserError, match=r"weights must be imagenet, none or an existing path.*nowhere"):
+    with pytest.raises(UserError, match=r"weights must be imagenet, reference, none or an existing path.*nowhere"):
         backbones.build_backbone("mobilenet_025", weights="nowhere.h5", image_size=SIZE)
 
 

@@ -13,7 +13,7 @@ import yaml
 
 from cxr_keras3 import evaluate, serving
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.run.folder import EVALUATION, GATE, MODEL, REFERENCE, REPORT, Run
+from cxr_keras3.run.folder import EVALUATION, GATE, REFERENCE, REPORT, Run
 from tests.conftest import ROOT
 from tools import make_reference
 
@@ -22,7 +22,7 @@ FILES = sorted(path for path in REFERENCE.rglob("*") if path.is_file())
 
 def test_it_is_small_and_holds_no_picture() -> None:
     assert sum(file.stat().st_size for file in FILES) <= 5_000_000
-    assert {file.suffix for file in FILES} <= {".json", ".csv", ".md", ".txt", ".npz", ".xml", ".bin"}
+    assert {file.suffix for file in FILES} <= {".json", ".csv", ".md", ".txt", ".npz", ".xml", ".bin", ".keras"}
     assert "not a medical device" in (REFERENCE / "LICENSE.txt").read_text()
 
 
@@ -81,7 +81,6 @@ def test_the_project_ships_it() -> None:
 
 def test_the_tool_ships_what_serves_and_harms_nothing_on_a_mistake(tmp_path: Path) -> None:
     run = Path(shutil.copytree(REFERENCE, tmp_path / "run"))
-    (run / MODEL).write_text("weights to train on")
     (run / EVALUATION / REPORT).write_text("films")
     out = tmp_path / "shipped"
     make_reference.main([str(run), "--output", str(out)])

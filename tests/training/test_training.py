@@ -99,6 +99,13 @@ def test_the_frozen_part_did_not_move(run_dir: Path) -> None:
     assert (np.asarray(backbone.get_layer("conv_dw_12_bn").moving_variance) < 1.0).all()
 
 
+def test_training_goes_on_from_the_model_that_ships() -> None:
+    config = dataclasses.replace(TINY, backbone="mobilenet_025", weights="reference")
+    trained = Run.open().load_model().get_weights()
+    for mine, theirs in zip(stages.initial_model(config).get_weights(), trained, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_a_finished_run_is_not_overwritten(run_dir: Path, data_dir: Path) -> None:
     before = (run_dir / "manifest.json").read_bytes()
     with pytest.raises(UserError, match="must not hold a finished run"):
