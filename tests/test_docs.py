@@ -42,6 +42,7 @@ OTHERS_PROGRAMS = {
     "deploy/train-tpu-pod.sh",
     "docker",
     "git",
+    "hf",
     "rsync",
     "sbatch",
     "scp",

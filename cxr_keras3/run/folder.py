@@ -57,12 +57,14 @@ class Run:
         folder: The run folder.
         manifest: What the model is.
         site: Where its films come from; None where that is not known.
+        origin: Its name on the hub and the commit, `hf://owner/name@commit`; None where it is a folder of this machine.
     """
 
     def __init__(self, folder: Path, found: Manifest) -> None:
         self.folder = folder
         self.manifest = found
         self.site: Site | None = None
+        self.origin: str | None = None
         self._parities: dict[str, Parity] = {}
 
     @classmethod
@@ -70,25 +72,43 @@ class Run:
         """Opens a run folder.
 
         Args:
-            folder: The folder; the reference model's when None.
+            folder: The folder; the reference model's when None; a run on the Hugging Face hub as `hf://owner/name` or
+                `hf://owner/name@revision`, see `cxr_keras3.run.hub`.
             site: Profile of the hospital that its films come from, see `cxr_keras3.run.site`; None where there is none.
 
         Raises:
             UserError: Where it is not a finished run that this version understands, or the profile is of another run.
         """
         folder = REFERENCE if folder is None else folder
+        run = cls._fetch(folder) if folder.parts[:1] == ("hf:",) else cls._read(folder)
+        if site is not None:
+            run.site = sites.read(site, run=folder, fingerprint=run.own_fingerprint)
+            if run.site.calibration.class_names != run.class_names:
+                raise UserError(
+                    f"{site} must be of the classes {', '.join(run.class_names)}; commission the site again"
+                )
+        return run
+
+    @classmethod
+    def _read(cls, folder: Path) -> Self:
         path = folder / MANIFEST
         if not path.is_file():
             raise UserError(
                 f"a run folder must hold {MANIFEST}, {folder} does not; pass a folder that training finished"
             )
-        run = cls(folder, manifests.read(path))
-        if site is not None:
-            run.site = sites.read(site, run=folder, fingerprint=run._own_fingerprint)
-            if run.site.calibration.class_names != run.class_names:
-                raise UserError(
-                    f"{site} must be of the classes {', '.join(run.class_names)}; commission the site again"
-                )
+        return cls(folder, manifests.read(path))
+
+    @classmethod
+    def _fetch(cls, handle: Path) -> Self:
+        """Fetches a run from the hub and checks all of it."""
+        from cxr_keras3.base import progress  # noqa: PLC0415 -- as the next
+        from cxr_keras3.run import hub  # noqa: PLC0415 -- the hub's client takes time that others save
+
+        folder, pinned = hub.fetch(hub.Handle.parse(handle.as_posix()))
+        run = cls._read(folder)
+        hub.verify(run)
+        run.origin = str(pinned)
+        progress.say(f"run: {run.origin}, all checksums right")
         return run
 
     @property
@@ -111,8 +131,32 @@ class Run:
         """Where commands put what they find out: the run's folder.
 
         That of the reference model belongs to the installation; what is found out about it goes to `runs/reference`.
+        That of a run on the hub stays as it was fetched; this goes to `runs/OWNER--NAME-COMMIT`.
         """
+        if self.origin is not None:
+            repository, _, commit = self.origin.removeprefix("hf://").partition("@")
+            return RUNS / f"{repository.replace('/', '--')}-{commit[:12]}"
         return RUNS / REFERENCE.name if self.is_reference else self.folder
+
+    def require_own(self, what: str) -> None:
+        """Refuses to write into a run that is not the user's.
+
+        Args:
+            what: What would be written, for the error: "--sensitivity writes a run's calibration anew".
+
+        Raises:
+            UserError: Where it is the reference model or one of the hub.
+        """
+        if self.is_reference:
+            raise UserError(
+                f"{what}, and the reference model belongs to the installation; copy {REFERENCE} and pass the copy"
+            )
+        if self.origin is not None:
+            repository, _, commit = self.origin.removeprefix("hf://").partition("@")
+            raise UserError(
+                f"{what}, and {self.origin} stays as it was fetched; pass a copy of your own: hf download {repository} "
+                f"--revision {commit} --local-dir {RUNS / Path(repository).name}"
+            )
 
     @cached_property
     def calibration(self) -> Calibration | None:
@@ -280,11 +324,12 @@ class Run:
         change it.
         """
         if self.site is None:
-            return self._own_fingerprint
+            return self.own_fingerprint
         return hashlib.sha256(repr(self.site).encode()).hexdigest()[:16]  # the profile names the run's own
 
     @cached_property
-    def _own_fingerprint(self) -> str:
+    def own_fingerprint(self) -> str:
+        """The fingerprint without a site profile, which names it."""
         digest = hashlib.sha256()
         deciding = (*_DECIDING, _OWN_SEGMENTER) if self.segmenter_folder else _DECIDING
         for name in deciding:

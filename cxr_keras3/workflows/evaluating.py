@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from cxr_keras3.base import progress
-from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
+from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE
 from cxr_keras3.evaluation import comparison, describe, evaluate, external
 from cxr_keras3.lungs.showing import Showing
-from cxr_keras3.run.folder import EVALUATION, REFERENCE, REPORT, Run
+from cxr_keras3.run.folder import EVALUATION, REPORT, Run
 from cxr_keras3.training import data
 from tfds_cxr import reading
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -18,13 +18,10 @@ def evaluate_split(
     """Evaluates a run on a split of the dataset it was trained on, or of a later version, and says what was found.
 
     Raises:
-        UserError: Where the dataset is another, or the reference model's calibration would be written anew.
+        UserError: Where the dataset is another, or the calibration of a run not one's own would be written anew.
     """
-    if sensitivity is not None and run.is_reference:
-        raise UserError(
-            "--sensitivity writes a run's calibration anew, and that of the reference model belongs to the "
-            f"installation; copy {REFERENCE} and pass the copy"
-        )
+    if sensitivity is not None:
+        run.require_own("--sensitivity writes a run's calibration anew")
     output = output or run.results_folder / (EVALUATION if split == "test" else split)
     builder = reading.find(data_dir)
     run.require_same_files(builder)

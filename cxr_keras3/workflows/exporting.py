@@ -23,7 +23,11 @@ def export(run: Run, format_name: str, *, files: Sequence[Path] | None, data_dir
         format_name: A key of `exporting.FORMATS`.
         files: Films to compare on; the validation split of the run's dataset when None.
         data_dir: Folder of built datasets; TFDS's default when None.
+
+    Raises:
+        UserError: Where the run is not one's own, or the export differs from the model.
     """
+    run.require_own("an export is written into the run's folder")
     films, source = decoded(files) if files else finishing.validation_films(run, data_dir)
     found = exporting.export(run, format_name, films=films, source=source)
     for precision, agreement in (("float32", found.float32), ("bfloat16", found.bfloat16)):

@@ -16,6 +16,7 @@ LIGHT_MODULES = (
     "cxr_keras3.predict",
     "cxr_keras3.export",
     "cxr_keras3.score",
+    "cxr_keras3.push",
     "cxr_keras3.serve",
     "cxr_keras3.serving",
     "cxr_keras3.run.gate",
