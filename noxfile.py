@@ -138,13 +138,14 @@ def build(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lock(session: nox.Session) -> None:
-    """Write deploy/requirements.txt again: the image's packages at the pinned versions, each with its hashes."""
+    """Write deploy/requirements-*.txt again: the images' packages at the pinned versions, each with its hashes."""
     _install(session)
     _run(session, "python -m pip install --quiet uv")
-    command = "uv pip compile pyproject.toml --extra image --constraint constraints.txt --generate-hashes --quiet"
-    options = "--no-emit-index-url --no-header --no-annotate --python-version 3.11"
-    platform = "--python-platform x86_64-manylinux_2_28 --output-file deploy/requirements.txt --upgrade"
-    _run(session, f"{command} {options} {platform}")
+    options = "--no-emit-index-url --no-header --no-annotate --python-version 3.11 --upgrade --quiet"
+    options += " --constraint constraints.txt --generate-hashes --python-platform x86_64-manylinux_2_28"
+    for group in ("serving", "score"):
+        output = f"--output-file deploy/requirements-{group}.txt"
+        _run(session, f"uv pip compile --group pyproject.toml:{group} {options} {output}")
 
 
 @nox.session

@@ -41,8 +41,8 @@ TASKS = ("throughput", "latency")
 Score = Callable[[int], None]
 
 
-def prepare(folder: Path, backbone: str) -> None:
-    """Writes an untrained run, exported to OpenVINO and ONNX, and a film; needs a process of its own."""
+def prepare(folder: Path, backbone: str, formats: Sequence[str] = ("openvino", "onnx")) -> None:
+    """Writes an untrained run, exported, and a film; needs a process of its own."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     from cxr_keras3.backend import selection  # noqa: PLC0415 -- before Keras is imported
 
@@ -77,7 +77,7 @@ def prepare(folder: Path, backbone: str) -> None:
     records.write(folder / MANIFEST, manifest)
     films = np.random.default_rng(0).integers(0, 256, (8, 299, 299, 1), dtype=np.uint8)
     Image.fromarray(films[0, ..., 0]).save(folder / "film.png")
-    for format_name in ("openvino", "onnx"):
+    for format_name in formats:
         exporting.export(Run.open(folder), format_name, films=films, source="noise")
 
 

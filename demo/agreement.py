@@ -1,6 +1,7 @@
 """How far readers agree who labelled the same films."""
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,6 @@ class Agreement:
 
 def agreements(answers: Sequence[ReaderAnswer]) -> list[Agreement]:
     """Each two readers who labelled the same films, the most films first."""
-    from sklearn.metrics import cohen_kappa_score  # noqa: PLC0415 -- takes a second, and the page is not always opened
-
     by_reader: dict[str, dict[str, str]] = {}
     for answer in answers:
         if answer.reader:
@@ -36,6 +35,13 @@ def agreements(answers: Sequence[ReaderAnswer]) -> list[Agreement]:
         both = sorted(by_reader[first].keys() & by_reader[second].keys())
         said = [[by_reader[reader][digest] for digest in both] for reader in (first, second)]
         if both:
-            kappa = float(cohen_kappa_score(*said)) if len({*said[0], *said[1]}) > 1 else None
-            found.append(Agreement((first, second), len(both), kappa))
+            found.append(Agreement((first, second), len(both), _kappa(*said)))
     return sorted(found, key=lambda each: -each.films)
+
+
+def _kappa(first: Sequence[str], second: Sequence[str]) -> float | None:
+    """See `Agreement.kappa`; scikit-learn's takes a second to import, and serving needs nothing else of it."""
+    count, shares = len(first), (Counter(first), Counter(second))
+    observed = sum(one == other for one, other in zip(first, second, strict=True)) / count
+    expected = sum(shares[0][label] * shares[1][label] for label in shares[0]) / count**2
+    return None if expected == 1 else (observed - expected) / (1 - expected)

@@ -150,26 +150,32 @@ def cleaned(found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     Returns:
         The same shape; no pixel belongs to both lungs.
     """
-    kept = np.zeros_like(found)
-    for side in range(found.shape[-1]):
-        if _is_whole(found[..., side]):
-            kept[..., side] = found[..., side]
-            continue
-        pieces, count = ndimage.label(found[..., side])
-        sizes = np.bincount(pieces.ravel(), minlength=count + 1)
-        sizes[0] = 0
-        largest = int(sizes.argmax())
-        if sizes[largest] >= LEAST_SHARE * pieces.size:
-            kept[..., side] = ndimage.binary_fill_holes(pieces == largest)
-    kept[..., 1] &= ~kept[..., 0]
-    return kept
+    # Each lung by itself: every other byte of both takes NumPy twice as long.
+    planes = [_largest_piece(np.ascontiguousarray(found[..., side])) for side in range(found.shape[-1])]
+    planes[1] &= ~planes[0]
+    return np.moveaxis(np.stack(planes), 0, -1)
+
+
+def _largest_piece(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    if _is_whole(mask):
+        return mask
+    pieces, count = ndimage.label(mask)
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)
+    sizes[0] = 0
+    largest = int(sizes.argmax())
+    if sizes[largest] < LEAST_SHARE * pieces.size:
+        return np.zeros_like(mask)
+    return np.asarray(ndimage.binary_fill_holes(pieces == largest))
 
 
 def _is_whole(mask: npt.NDArray[np.bool_]) -> bool:
     """Whether a mask is one large piece without holes, as nearly all are; asked at a quarter of the size, for speed."""
-    low = mask[::4] | mask[1::4] | mask[2::4] | mask[3::4]
-    small = low[:, ::4] | low[:, 1::4] | low[:, 2::4] | low[:, 3::4]
-    around = np.pad(~small, 1, constant_values=True)
+    fours = mask.view(np.uint32)  # four neighbours in a row
+    small = (fours[::4] | fours[1::4] | fours[2::4] | fours[3::4]) != 0
+    around = np.ones((small.shape[0] + 2, small.shape[1] + 2), dtype=bool)
+    around[1:-1, 1:-1] = ~small
     return bool(
-        ndimage.label(small)[1] == 1 and ndimage.label(around)[1] == 1 and mask.sum() >= LEAST_SHARE * mask.size
+        ndimage.label(small)[1] == 1
+        and ndimage.label(around)[1] == 1
+        and np.count_nonzero(mask) >= LEAST_SHARE * mask.size
     )

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -163,10 +164,12 @@ def require_suffix(path: Path) -> None:
     """Refuses a file whose ending stands for no table that can be written.
 
     Raises:
-        UserError: Where it is none of `SUFFIXES`.
+        UserError: Where it is none of `SUFFIXES`, or Parquet and Arrow is not installed, as where only serving is.
     """
     if path.suffix not in SUFFIXES:
         raise UserError(f"--output must end in {', '.join(SUFFIXES)}, received {path}")
+    if path.suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise UserError(f"Parquet needs pyarrow, which is not installed, received {path}; write .jsonl, or install it")
 
 
 def flat(record: Mapping[str, Any], class_names: Sequence[str]) -> dict[str, Any]:
