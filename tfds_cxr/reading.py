@@ -33,15 +33,17 @@ def find(data_dir: Path | None) -> Builder:
     return builder
 
 
-def read(builder: Builder, split: str, *, encoded: Collection[str] = ()) -> Iterable[Mapping[str, Any]]:
+def read(
+    builder: tfds.core.DatasetBuilder, split: str, *, encoded: Collection[str] = ()
+) -> Iterable[Mapping[str, Any]]:
     """Reads the examples of a split one at a time, in the dataset's own fixed order.
 
     Args:
-        builder: From `find`.
+        builder: From `find`, or that of a collection.
         split: "train", "validation" or "test".
-        encoded: Image features to leave as PNG bytes rather than decode.
+        encoded: Image features to leave as PNG bytes rather than decode, where the dataset has them.
     """
-    decoders = {name: tfds.decode.SkipDecoding() for name in encoded}
+    decoders = {name: tfds.decode.SkipDecoding() for name in encoded if name in builder.info.features}
     examples: Iterable[Mapping[str, Any]]
     if builder.info.file_format is tfds.core.FileFormat.ARRAY_RECORD:  # which as_dataset does not read
         examples = builder.as_data_source(split, decoders=decoders)

@@ -10,8 +10,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from cxr_keras3 import images
 from cxr_keras3.base.errors import run_command
+from cxr_keras3.statistics.bootstrap import share
 from tfds_cxr.collections import fingerprints, layout, records
 
 Found = tuple[str, str, float]
@@ -51,10 +55,20 @@ def _against_names(found: Sequence[Found]) -> str:
     known = set(fingerprints.load().image_ids)
     rows = [(records.nih_names().get(file), name, agreement) for file, name, agreement in found]
     held = [(row.image_id, name, agreement) for row, name, agreement in rows if row and row.image_id in known]
-    right = sum(agreement >= fingerprints.SAME_FILM and name == own for own, name, agreement in held)
-    others = [agreement for row, _, agreement in rows if row is None]
-    false = sum(agreement >= fingerprints.SAME_FILM for agreement in others)
-    return f"{right} of {len(held)} films of the database found as themselves; {false} of {len(others)} others found"
+    right = np.array([agreement >= fingerprints.SAME_FILM and name == own for own, name, agreement in held])
+    others = np.array([agreement for row, _, agreement in rows if row is None or row.image_id not in known])
+    false = others >= fingerprints.SAME_FILM
+    least = min((agreement for *_, agreement in held), default=0.0)
+    nearest = f"; of the others the nearest agrees by {others[~false].max():.3f}" if (~false).any() else ""
+    return (
+        f"{right.sum()} of {len(held)} films whose fingerprint is there found as themselves{_rate(right)}, "
+        f"the least agreement {least:.3f}; {false.sum()} of {len(others)} others"
+        f"{_rate(false)}, each against {len(known):,} films, found{nearest}"
+    )
+
+
+def _rate(hits: npt.NDArray[np.bool_]) -> str:
+    return f" ({share(hits, groups=np.arange(len(hits))).percent(1)})" if len(hits) else ""
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def commission(
         "distance": drift.difference(distances, gate.validated),
         "likeness": drift.difference(heads.likeness(features), heads.fitted_on_likeness),
     }
-    unlike = float(np.mean(distances > np.quantile(gate.validated, 0.99)))
+    unlike = float(np.mean(drift.unlike(gate, distances)))
     known = np.array([labels.get(each.file, -1) for each in accepted])
     found = _adjusted(run, accepted, logits, known, sensitivity=sensitivity)
     refused = len(predictions) - len(accepted)

@@ -26,6 +26,7 @@ from cxr_keras3.serving import batches, runtimes
 from cxr_keras3.serving.outputs import Outputs
 from cxr_keras3.statistics.metrics import softmax
 from cxr_keras3.training import data
+from cxr_keras3.training.mixture import Mixture
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
@@ -133,7 +134,8 @@ def _tuned(run: Run, builder: Builder, model: _Model, *, sensitivity: float | No
             )
         run.required_calibration  # noqa: B018 -- asked for here, so that what is missing is said before anything is scored
         return None
-    validation = data.load_split(builder, "validation", showing=Showing.of(run))
+    mixture = Mixture.of(builder, run.manifest.collections)
+    validation = mixture.load("validation", showing=Showing.of(run))
     tuned = model.outputs(validation.images, "scoring the validation split")
     if run.abnormality is None:
         run.write_abnormality(data.fit_abnormality(tuned.features, validation))
@@ -217,7 +219,7 @@ def _write(metrics: Metrics, run: Run, scored: _Scored, *, output_dir: Path) -> 
     )
     if metrics.split == "test":
         run.results_folder.mkdir(parents=True, exist_ok=True)
-        pages.write_model_card(run.results_folder / MODEL_CARD, metrics, run.manifest)
+        pages.write_model_card(run.results_folder / MODEL_CARD, metrics, run.manifest, run.collections)
     records.write(output_dir / METRICS, metrics)
 
 

@@ -9,6 +9,7 @@ from cxr_keras3.base import files
 from cxr_keras3.report import checklists, plots, texts
 from cxr_keras3.report.curves import precision_recall_curves, roc_curves
 from cxr_keras3.report.templating import environment
+from cxr_keras3.run.collections import CollectionsMetrics
 from cxr_keras3.run.external import Comparison, ExternalMetrics
 from cxr_keras3.run.manifest import Manifest
 from cxr_keras3.run.metrics import Measures, Metrics
@@ -76,9 +77,28 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     files.write_text(path, _ENVIRONMENT.get_template("comparison.html").render(results=comparison))
 
 
-def write_model_card(path: Path, metrics: Metrics, manifest: Manifest) -> None:
-    """Writes the run's README.md in the form that the Hugging Face hub reads: a YAML header, then Markdown."""
-    files.write_text(path, _ENVIRONMENT.get_template("model_card.md").render(results=metrics, manifest=manifest))
+def write_collections(path: Path, metrics: CollectionsMetrics) -> None:
+    """Writes the figures on whole collections as an HTML page."""
+    flagged = {
+        f"{row.collection}: {name}": part.flagged for row in metrics.collections for name, part in row.by_label.items()
+    }
+    pictures = {"flagged": plots.bars(flagged, xlabel="share flagged as abnormal")}
+    files.write_text(path, _ENVIRONMENT.get_template("collections.html").render(results=metrics, pictures=pictures))
+
+
+def write_model_card(path: Path, metrics: Metrics, manifest: Manifest, collections: CollectionsMetrics | None) -> None:
+    """Writes the run's README.md in the form that the Hugging Face hub reads: a YAML header, then Markdown.
+
+    Args:
+        path: Where it goes.
+        metrics: Of the test split.
+        manifest: The run's.
+        collections: Of films from elsewhere; None where it was not measured on any.
+    """
+    page = _ENVIRONMENT.get_template("model_card.md").render(
+        results=metrics, manifest=manifest, collections=collections
+    )
+    files.write_text(path, page)
 
 
 def _curves(

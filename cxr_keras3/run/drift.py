@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cxr_keras3.run import abnormality
 from cxr_keras3.run.folder import Run
+from cxr_keras3.run.gate import Gate
 from cxr_keras3.run.site import Difference
 
 WINDOW = 100
@@ -21,6 +22,9 @@ EVERY = 10
 """Films between two comparisons."""
 ALARM = 1e-6
 """P value below which a window is called different."""
+
+USUAL = 0.99
+"""Share of the validation films from which on a film lies unusually far from the training films."""
 
 Floats = npt.NDArray[np.floating]
 
@@ -40,6 +44,11 @@ def differences(run: Run, *, distances: Floats, scores: Floats) -> dict[str, Dif
         "distance": difference(distances, gate.relative(gate.validated)),
         "abnormal_score": difference(scores, abnormality.score(run.required_abnormality.fitted_on)),
     }
+
+
+def unlike(gate: Gate, distances: Floats) -> npt.NDArray[np.bool_]:
+    """Whether films, by their squared distances (N,), lie farther away than 99 of 100 validation films: bool (N,)."""
+    return np.asarray(distances > np.quantile(gate.validated, USUAL))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from cxr_keras3.run import manifest as manifests
 from cxr_keras3.run import site as sites
 from cxr_keras3.run.abnormality import Abnormality
 from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.collections import COLLECTIONS, CollectionsMetrics
+from cxr_keras3.run.collections import SCHEMA_VERSION as COLLECTIONS_SCHEMA_VERSION
 from cxr_keras3.run.gate import Gate
 from cxr_keras3.run.manifest import Manifest
 from cxr_keras3.run.metrics import SCHEMA_VERSION as METRICS_SCHEMA_VERSION
@@ -269,6 +271,19 @@ class Run:
         if found.by_class.keys() != set(self.class_names) or sides != {count}:
             raise UserError(f"{path} must be of the classes {', '.join(self.class_names)}; {remedy}")
         return found
+
+    @cached_property
+    def collections(self) -> CollectionsMetrics | None:
+        """What its evaluation on other collections found; None where there was none.
+
+        Raises:
+            UserError: Where the file is damaged or of another version.
+        """
+        path = self.folder / COLLECTIONS / METRICS
+        if not path.exists():
+            return None
+        remedy = f"delete {path}, or run python -m cxr_keras3.evaluate {self.folder} --collection NAME"
+        return records.read(path, CollectionsMetrics, version=COLLECTIONS_SCHEMA_VERSION, remedy=remedy)
 
     @cached_property
     def predictions(self) -> Predictions:

@@ -21,6 +21,8 @@ LICENCE = (
     "for research; the weights derive from images whose terms their original authors set "
     "(see the data card of tfds_cxr)"
 )
+COLLECTIONS = "collections"
+"""Key in the description of the data: collections trained on beside the database, see `training.mixture`."""
 MEMBERS = "members"
 """Key in the configuration of an ensemble: the names of the runs that it is the mean of."""
 
@@ -72,6 +74,16 @@ class Manifest:
     def members(self) -> tuple[str, ...]:
         """The names of the runs that an ensemble is the mean of; none for a single model."""
         return tuple(self.config.get(MEMBERS, ()))
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The collections that it was trained on beside the database."""
+        return tuple(self.data.get(COLLECTIONS, ()))
+
+    @property
+    def collection_patients(self) -> frozenset[str]:
+        """Collections, by the names they give patients, whose films it was trained on beside the database's."""
+        return frozenset(name for each in self.data.get(COLLECTIONS, {}).values() for name in each["patients_of"])
 
     @property
     def architecture(self) -> str:

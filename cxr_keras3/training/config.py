@@ -7,6 +7,7 @@ from cxr_keras3.base.choices import Precision, Region
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import backbone_table
 from cxr_keras3.model.backbone_table import FineTune
+from tfds_cxr.collections import NAMES as COLLECTIONS
 
 ClassBalance = Literal["none", "weights", "sampling", "strata"]
 
@@ -44,6 +45,8 @@ class TrainingConfig:
     """Mass moved from the label to the other classes: the labels are noisy by construction."""
     class_balance: ClassBalance = "weights"
     """Against unequal classes: none, weights, sampling (classes drawn alike), strata (their sources and views, too)."""
+    collections: tuple[str, ...] = ()
+    """Collections, built in the same data folder, to train on beside the database; each film once, patients whole."""
     augment: bool = True
     """Rotate, shift, zoom, change greys, add noise, erase border and corners; never flip (the heart has a side)."""
     region: Region = "full"
@@ -68,6 +71,9 @@ class TrainingConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UserError(f"{name} must be one of {', '.join(choices)}; received {getattr(self, name)!r}")
+        for name in self.collections:
+            if name not in COLLECTIONS:
+                raise UserError(f"collections must be among {', '.join(COLLECTIONS)}; received {name!r}")
         on_images = self.fine_tune != "none" and not self.trains_on_features
         for name in ("surroundings", "appearance"):
             if getattr(self, name) and not on_images:

@@ -104,19 +104,28 @@ def _check_same_files(builder: Builder, manual_dir: Path) -> None:
         )
 
 
-def load_split(builder: Builder, split: str, *, showing: Showing | None = None) -> Split:
+def load_split(
+    builder: tfds.core.DatasetBuilder,
+    split: str,
+    *,
+    showing: Showing | None = None,
+    taken: frozenset[str] | None = None,
+) -> Split:
     """Reads one split into memory, in the dataset's own fixed order.
 
     Args:
-        builder: From `prepare`.
+        builder: From `prepare`, or that of a collection.
         split: One of `SPLITS`.
         showing: What of each image the model is shown; all of it when None. Where that is a region, images on which no
             lung is found are left out, and counted in a line on the terminal.
+        taken: Names of the images to read; all when None.
     """
-    count = builder.info.splits[split].num_examples
+    count = builder.info.splits[split].num_examples if taken is None else len(taken)
     images = np.empty((count, IMAGE_SIZE, IMAGE_SIZE, 1), dtype=np.uint8)
     rows: list[Mapping[str, Any]] = []
     examples = read(builder, split, encoded=("mask",))
+    if taken is not None:
+        examples = (row for row in examples if row["image_id"].decode() in taken)
     for example, image in showing.shown(examples) if showing else ((row, row["image"]) for row in examples):
         images[len(rows)] = image
         rows.append({key: value for key, value in example.items() if key not in ("image", "mask")})

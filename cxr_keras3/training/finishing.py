@@ -15,7 +15,7 @@ from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.run import gate
 from cxr_keras3.run.folder import GATE, Run
 from cxr_keras3.serving import batches, runtimes
-from cxr_keras3.training import data
+from cxr_keras3.training.mixture import TRAINED, Mixture
 from tfds_cxr import reading
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -83,8 +83,8 @@ def fit_gate(run: Run, builder: Builder) -> None:
     fast = runtimes.load_runtime(run, "openvino")
     exact = runtimes.load_runtime(run, "openvino", precision="float32")
     served = [exact] if fast.description == exact.description else [exact, fast]
-    showing = Showing.of(run)
-    train, validation = (data.load_split(builder, split, showing=showing).images for split in ("train", "validation"))
+    showing, mixture = Showing.of(run), Mixture.of(builder, run.manifest.collections)
+    train, validation = (mixture.load(split, showing=showing).images for split in TRAINED)
     fitted = gate.fit(
         batches.run(exact, train, task="features of the training images").features,
         *(batches.run(each, validation, task="features of the validation images").features for each in served),

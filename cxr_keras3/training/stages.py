@@ -22,6 +22,7 @@ from cxr_keras3.training import data, features, history, saving
 from cxr_keras3.training.appearance import Appearance
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.loop import Stage, fit_stage
+from cxr_keras3.training.mixture import TRAINED, Mixture
 from cxr_keras3.training.surroundings import Surroundings
 from tfds_cxr.labels import LABELS
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -42,10 +43,10 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
         UserError: Where the folder already holds a finished run, or the weights cannot be had.
     """
     require_unfinished(run_dir)
-    described = data.description(builder)
+    mixture = Mixture.of(builder, config.collections)
     segmenter = Segmenter.open()
     showing = Showing(config.region, segmenter)
-    train_split, validation_split = (data.load_split(builder, s, showing=showing) for s in ("train", "validation"))
+    train_split, validation_split = (mixture.load(s, showing=showing) for s in TRAINED)
     if devices.is_chief():
         run_dir.mkdir(parents=True, exist_ok=True)
         if config.region != "full":  # so that it is served with the lungs that it was trained on
@@ -53,7 +54,7 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
         if config.augment:
             history.write_contact_sheet(run_dir / history.CONTACT_SHEET, train_split, seed=config.seed)
     model = initial_model(config)
-    identity = {key: described[key] for key in ("dataset", "version", "listing_fingerprint")}
+    identity = mixture.identity
     if config.region != "full":
         identity["segmenter"] = segmenter.fingerprint
     rows = fit_stages(
@@ -69,7 +70,7 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
             run_dir,
             config=used,
             backend=keras.backend.backend(),
-            described=described,
+            described=mixture.description,
             validation=validation_split,
         )
 

@@ -9,7 +9,8 @@ from cxr_keras3.model import classifier
 from cxr_keras3.run.filling import claimed
 from cxr_keras3.run.folder import MANIFEST, Run
 from cxr_keras3.run.manifest import MEMBERS
-from cxr_keras3.training import data, saving
+from cxr_keras3.training import saving
+from cxr_keras3.training.mixture import Mixture
 from cxr_keras3.workflows.training import finish
 from tfds_cxr import reading
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
@@ -40,11 +41,12 @@ def join(members: Sequence[Run], *, run_dir: Path, data_dir: Path | None) -> Non
 def _save_mean(members: Sequence[Run], builder: Builder, *, run_dir: Path, settings: dict[str, object]) -> None:
     first = members[0]
     first.require_trained_on(builder)
+    mixture = Mixture.of(builder, first.manifest.collections)
     saving.save(
         classifier.mean([member.load_model() for member in members]),
         run_dir,
         config=settings,
         backend=first.manifest.backend,
-        described=data.description(builder),
-        validation=data.load_split(builder, "validation", showing=Showing.of(members[0])),
+        described=mixture.description,
+        validation=mixture.load("validation", showing=Showing.of(first)),
     )

@@ -1,14 +1,18 @@
 """Evaluating a run on a split or on anybody's images, and comparing two runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE
-from cxr_keras3.evaluation import comparison, describe, evaluate, external
+from cxr_keras3.evaluation import collections, comparison, describe, evaluate, external
 from cxr_keras3.lungs.showing import Showing
-from cxr_keras3.run.folder import EVALUATION, REPORT, Run
+from cxr_keras3.report import pages
+from cxr_keras3.run.collections import COLLECTIONS
+from cxr_keras3.run.folder import EVALUATION, MODEL_CARD, REPORT, Run
 from cxr_keras3.training import data
 from tfds_cxr import reading
+from tfds_cxr.collections import finding
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
 
@@ -57,6 +61,32 @@ def evaluate_external(
         progress.say(f"not read: {row.file}: {row.reason}")
     progress.say(f"report: {output / REPORT}")
     return SOME_FILES_REFUSED_EXIT_CODE if found.unreadable else 0
+
+
+def evaluate_collections(
+    run: Run, names: Sequence[str], *, data_dir: Path | None, output: Path | None, runtime: str | None
+) -> None:
+    """Evaluates a run on built collections, without what the database holds, and says what was found.
+
+    The model card gets the figures, unless they go to a folder of the caller's own.
+
+    Raises:
+        UserError: Where a collection is unknown, not built, or has no film left.
+    """
+    folder = output or run.results_folder / COLLECTIONS
+    builders = [finding.find(name, data_dir) for name in names]
+    found = collections.evaluate(run, builders, output_dir=folder, runtime=runtime)
+    for row in found.collections:
+        progress.say(
+            f"{row.title}: {row.films:,} films; left out: {row.left_out.overlaps:,} of the database, "
+            f"{row.left_out.of_known_patients:,} of its patients, {row.left_out.trained_on:,} trained on; abnormal "
+            f"against normal: AUROC {row.flag.auroc.text(2)}, sensitivity {row.flag.sensitivity.text(2)}, specificity "
+            f"{row.flag.specificity.text(2)}; called COVID, of other films: {row.false_covid.text(2)}"
+        )
+    if output is None and run.metrics:
+        pages.write_model_card(run.results_folder / MODEL_CARD, run.metrics, run.manifest, found)
+        progress.say(f"model card: {run.results_folder / MODEL_CARD}")
+    progress.say(f"report: {folder / REPORT}")
 
 
 def compare(

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import tensorflow_datasets as tfds
 from PIL import Image
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 
 from tfds_cxr import phantom
+from tfds_cxr.collections import finding
+from tfds_cxr.collections.building import CollectionBuilder
 from tfds_cxr.labels import LABELS
 
 SIDE = 128
@@ -62,6 +65,13 @@ def table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]], *
 def text(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(content, encoding="utf-8")
+
+
+def build(name: str, manual_dir: Path, data_dir: Path) -> CollectionBuilder:
+    """Builds a collection's dataset from a copy."""
+    builder = finding.builder_class(name)(data_dir=data_dir, file_format="array_record")
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
+    return builder
 
 
 def rsna(out: Path) -> None:

@@ -94,12 +94,6 @@ def films(name: str, folder: Path) -> list[Film]:
         return list(collection.films(place))
 
 
-def build(name: str, manual_dir: Path, data_dir: Path) -> building.CollectionBuilder:
-    builder = finding.builder_class(name)(data_dir=data_dir, file_format="array_record")
-    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=manual_dir))
-    return builder
-
-
 def examples(builder: building.CollectionBuilder) -> dict[str, dict]:
     return {
         example["image_id"].decode(): example | {"split": split}
@@ -141,7 +135,7 @@ def test_films_that_the_database_holds_are_told_by_name_and_by_picture(root: Pat
     cropped = np.ascontiguousarray(copies.film(77)[4:-6, 3:-8])
     path = tmp_path / "copy" / "png" / "b343e657.png"
     path.write_bytes(images.encode_png(np.pad(cropped, ((9, 0), (0, 14)))))
-    builder = build("hannover", tmp_path / "copy", tmp_path / "data")
+    builder = copies.build("hannover", tmp_path / "copy", tmp_path / "data")
     found = examples(builder)
     assert found["b343e657.png"]["overlaps"] == b"COVID-12"
     assert found["b343e657.png"]["overlap_evidence"] == b"picture"
@@ -155,8 +149,8 @@ def test_films_that_the_database_holds_are_told_by_name_and_by_picture(root: Pat
 
 
 def test_patients_are_whole_across_collections_and_the_database(root: Path, tmp_path: Path) -> None:
-    nih = examples(build("nih", root / "nih", tmp_path))
-    rsna = examples(build("rsna", root / "rsna", tmp_path))
+    nih = examples(copies.build("nih", root / "nih", tmp_path))
+    rsna = examples(copies.build("rsna", root / "rsna", tmp_path))
     row = provenance.load()["Lung_Opacity-1"]
     assert row.patient_id == "nih:1248"
     shared = [*(each for each in nih.values() if each["patient_id"] == b"nih:1248"),
@@ -169,7 +163,7 @@ def test_patients_are_whole_across_collections_and_the_database(root: Path, tmp_
 
 
 def test_a_picture_with_white_air_is_turned_and_lateral_films_are_left_out(root: Path, tmp_path: Path) -> None:
-    builder = build("bimcv", root / "bimcv", tmp_path)
+    builder = copies.build("bimcv", root / "bimcv", tmp_path)
     found = examples(builder)
     assert len(found) == 2
     assert builder.info.metadata["left_out"] == {LATERAL: 1}
@@ -180,20 +174,20 @@ def test_a_picture_with_white_air_is_turned_and_lateral_films_are_left_out(root:
 
 def test_bad_copies_are_refused_in_one_line(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="the manual folder must hold a copy of COVID-19 Image Repository"):
-        build("hannover", tmp_path / "missing", tmp_path / "data")
+        copies.build("hannover", tmp_path / "missing", tmp_path / "data")
     (tmp_path / "empty").mkdir()
     copies.text(tmp_path / "empty" / "notes.txt", "nothing here")
     with pytest.raises(DatabaseError, match=r"no copy of NIH ChestX-ray14 found .* expected Data_Entry"):
-        build("nih", tmp_path / "empty", tmp_path / "data")
+        copies.build("nih", tmp_path / "empty", tmp_path / "data")
     copies.nih(tmp_path / "columns")
     copies.table(tmp_path / "columns" / "Data_Entry_2017_v2020.csv", ("Image Index", "Finding"), [])
     with pytest.raises(DatabaseError, match="missing Finding Labels, Patient ID"):
-        build("nih", tmp_path / "columns", tmp_path / "data")
+        copies.build("nih", tmp_path / "columns", tmp_path / "data")
     copies.nih(tmp_path / "damaged")
     for file in ("images_001/images/00001248_026.png", "images_003/images/00000001_000.png"):
         (tmp_path / "damaged" / file).write_bytes(b"no image")
     with pytest.raises(DatabaseError, match=r"2 of 3 are not: 00001248_026\.png: .*00000001_000\.png"):
-        build("nih", tmp_path / "damaged", tmp_path / "data")
+        copies.build("nih", tmp_path / "damaged", tmp_path / "data")
     assert [path for path in (tmp_path / "data").rglob("*") if path.is_file()] == []
 
 
