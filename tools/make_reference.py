@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError, run_command
+from cxr_keras3.run.collections import COLLECTIONS
 from cxr_keras3.run.filling import is_complete
 from cxr_keras3.run.folder import (
     ABNORMALITY,
@@ -42,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(f"{options.run} must be trained and evaluated to the end; give its command again")
     files = [options.run / name for name in FILES]
     files += sorted(run.export_folder("openvino").iterdir())
-    files += [path for path in sorted((options.run / EVALUATION).iterdir()) if path.suffix in {".json", ".csv"}]
+    for results in (EVALUATION, COLLECTIONS):
+        files += [path for path in sorted((options.run / results).glob("*")) if path.suffix in {".json", ".csv"}]
     size = sum(file.stat().st_size for file in (LICENCE, *files))
     if size > MAX_BYTES:
         raise UserError(
