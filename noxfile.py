@@ -110,7 +110,7 @@ def tests(session: nox.Session) -> None:
 def hub(session: nox.Session) -> None:
     """Test KerasHub's backbones; installs the extra, which brings a second build of TensorFlow."""
     _install(session, "dev", "hub")
-    _run(session, "python -m pytest tests/model/test_backbones.py -m", "slow", "-k", "keras_hub", KERAS_BACKEND="jax")
+    _run(session, "python -m pytest tests/model -m", "slow", "-k", "keras_hub", KERAS_BACKEND="jax")
 
 
 @nox.session

@@ -114,7 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
                 found = self._found(f"{owner}/{name}", revision)
                 if found is None:
                     return
-                content = found[1]["/".join(path)]
+                content = found[1].get("/".join(path))
+                if content is None:
+                    self._answer({}, 404, X_Error_Code="EntryNotFound")
+                    return
                 self._answer(content, X_Repo_Commit=found[0], ETag=f'"{_etag(content, path[-1])}"')
 
     do_HEAD = do_GET  # noqa: N815 -- the server's name

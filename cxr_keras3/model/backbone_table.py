@@ -60,7 +60,7 @@ class Backbone:
         scale, offset = self.rescaling
         if isinstance(scale, tuple) or isinstance(offset, tuple):
             return "ImageNet mean 0, deviation 1, in the preprocessing"
-        return f"{offset:g}..{255 * scale + offset:g}, in the preprocessing"
+        return f"{offset:.4g}..{255 * scale + offset:.4g}, in the preprocessing"
 
 
 _EFFICIENTNET_V2_B0 = {
@@ -120,6 +120,8 @@ _STANDARDISED: tuple[Scale, Scale] = (
     tuple(1 / (255 * deviation) for deviation in _DEVIATION),
     tuple(-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)),
 )  # type: ignore[assignment]  # three of each
+_FILMS_MEAN, _FILMS_DEVIATION = 0.5307, 0.2583  # RAD-DINO's; its own file is held against them
+_VIT_BASE_14 = {"patch_size": 14, "num_layers": 12, "hidden_dim": 768, "num_heads": 12, "intermediate_dim": 3072}
 
 
 def _keras_cv(constructor: str, arguments: Mapping[str, Any], parameters: int, preset: str) -> Backbone:
@@ -210,6 +212,27 @@ BACKBONES: Mapping[str, Backbone] = {
         rescaling=_STANDARDISED,
         stage_ends={},
         extra_tokens=1,
+    ),
+    "dinov2_base": Backbone(
+        "keras_hub",
+        "DINOV2Backbone",
+        _VIT_BASE_14,
+        86_777_856,
+        preset="dinov2_base",
+        rescaling=_STANDARDISED,
+        stage_ends={},
+        extra_tokens=1,
+    ),
+    "rad_dino": Backbone(
+        "keras_hub",
+        "DINOV2Backbone",
+        _VIT_BASE_14,
+        86_777_856,
+        preset="hf://microsoft/rad-dino",
+        rescaling=(1 / (255 * _FILMS_DEVIATION), -_FILMS_MEAN / _FILMS_DEVIATION),
+        stage_ends={},
+        extra_tokens=1,
+        weights_licence="MIT",
     ),
 }
 
