@@ -16,7 +16,7 @@ import requests
 from cxr_keras3.run import gate
 from cxr_keras3.run.folder import GATE, Run
 from cxr_keras3.serving import runtimes
-from tests import drawn_run
+from tests import drawn_run, hospital
 from tests.orthanc import Orthanc, free_port
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 class Gateway:
     """`python -m cxr_keras3.pacs` on a server; what it says is in `log`. As a context manager it leaves none behind."""
 
-    def __init__(self, folder: Path, *, dicomweb: str, run_dir: Path) -> None:
+    def __init__(self, folder: Path, *, dicomweb: str, run_dir: Path, more: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log, self.state, self._metrics = (
             folder / "gateway.log",
@@ -38,6 +38,7 @@ class Gateway:
         self._command = [
             *(sys.executable, "-m", "cxr_keras3.pacs", "--dicomweb", dicomweb, "--model", str(run_dir)),
             *("--state", str(self.state), "--metrics", self._metrics, "--settle", "0", "--poll", "1", "--days", "1"),
+            *more,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -94,6 +95,16 @@ def until_done(gateway: Gateway, *, stored: int, others: int) -> None:
                 return
         time.sleep(0.2)
     raise RuntimeError(f"the gateway is not done: {gateway.figures()}\n{gateway.log.read_text()}")
+
+
+def until_ended(gateway: Gateway, items: Sequence[hospital.Item]) -> None:
+    """Waits until work items have come to an end."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(item.state not in (hospital.COMPLETED, hospital.CANCELED) for item in items):
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the gateway is not done\n{gateway.log.read_text()}")
+        gateway.figures()
+        time.sleep(0.2)
 
 
 def torment(gateway: Gateway, orthanc: Orthanc, *, results: int, kills: int, restarts: int, seed: int) -> None:

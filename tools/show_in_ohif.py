@@ -59,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _answer(server: orthanc.Orthanc, run_dir: Path) -> None:
     """Lets the gateway go through the archive once."""
-    client = connection.connect(server.dicomweb, user=None, ca_bundle=None, client_cert=None, client_key=None)
+    client = connection.connect(server.dicomweb, connection.Access())
     run = Run.open(run_dir)
     with state.opened(None, model=run.fingerprint) as known:
         told = monitoring.Monitoring()

@@ -1,6 +1,7 @@
-"""Finds new chest CR and DX studies in a PACS by DICOMweb, scores them, and stores report, heat map and lungs.
+"""Scores the chest CR and DX studies of a PACS, new ones or those on a work list, and stores report, map and lungs.
 
-Not a medical device: for research only. Originals are never touched: the gateway finds, fetches and adds.
+It speaks DICOMweb with the archive and UPS-RS with the work list. Originals are never touched: the gateway finds,
+fetches and adds. Not a medical device: for research only.
 Secrets come from the environment: CXR_PACS_PASSWORD for --user, or CXR_PACS_TOKEN for a bearer token.
 
 Example: python -m cxr_keras3.pacs --dicomweb https://pacs.example/dicom-web --model runs/first --user gateway
@@ -54,6 +55,12 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--client-cert", type=Path, metavar="PEM", help="certificate that vouches for the gateway")
     add("--client-key", type=Path, metavar="PEM", help="its private key, where that is in a file of its own")
     add("--state", type=Path, default=STATE, metavar="FILE", help="what was done before (default: %(default)s)")
+    add(
+        "--work-list",
+        metavar="URL",
+        help="of a UPS-RS service: do the work items scheduled for --station, rather than search for studies",
+    )
+    add("--station", metavar="CODE", help="code value of the station name for which they are scheduled")
     add("--days", type=_natural, default=7, help="how far back the studies' dates may lie (default: %(default)s)")
     add("--poll", type=_positive, default=30, metavar="SECONDS", help="between two searches (default: %(default)s)")
     add(
@@ -75,7 +82,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
         help="also give each report as FHIR R4 resources, into a folder or to a server; its token is in CXR_FHIR_TOKEN",
     )
     add("--dry-run", action="store_true", help="say what would be stored now, store and remember nothing, and end")
-    add("--explain", metavar="STUDY_UID", help="say what became of a study by the state file, and end")
+    add("--explain", metavar="UID", help="say what became of a study, or work item, by the state file, and end")
     return parser.parse_args(arguments)
 
 

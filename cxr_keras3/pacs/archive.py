@@ -2,9 +2,9 @@
 
 import datetime as dt
 import io
-import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pydicom
@@ -14,10 +14,13 @@ from pydicom.tag import Tag
 from cxr_keras3.images.dicom_pixels import transfer_syntax
 from cxr_keras3.pacs.connection import ArchiveClient, RefusedError, asking
 
+Item = Mapping[str, Any]
+"""A dataset as DICOM's JSON has it: tag to representation and values."""
+
 MODALITIES = ("CR", "DX")
 PAGE = 500
-MAX_STUDIES = 100_000
-"""Most studies of one pass; a server whose pages never end must not be followed for ever."""
+MOST_LISTED = 100_000
+"""Most studies or work items of one pass; a server whose pages never end must not be followed for ever."""
 # What tells whether an image is a frontal chest film, and where it is. The rest is dropped as it comes.
 _HEADER = (
     *("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "Modality", "PresentationIntentType"),
@@ -51,28 +54,46 @@ def studies(client: ArchiveClient, *, days: int) -> Iterator[ListedStudy]:
     seen: set[str] = set()
     for modality in MODALITIES:
         filters = {"ModalitiesInStudy": modality, "StudyDate": f"{earliest:%Y%m%d}-"}
-        for study in _pages(client, filters):
+        page = partial(_study_page, client, filters)
+        for item in pages(page, key=_STUDY, what="studies"):
+            with asking("studies"):
+                study = ListedStudy(str(required(item, _STUDY)), int(value(item, _INSTANCES) or 0))
             if study.uid not in seen:
                 seen.add(study.uid)
                 yield study
 
 
-def _pages(client: ArchiveClient, filters: dict[str, str]) -> Iterator[ListedStudy]:
-    """Pages until one brings nothing new, whatever the server makes of limit and offset."""
+def _study_page(client: ArchiveClient, filters: dict[str, str], offset: int) -> list[Item]:
+    found: list[Item] = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
+    return found
+
+
+def pages(page: Callable[[int], Sequence[Item]], *, key: str, what: str) -> Iterator[Item]:
+    """Pages until one brings nothing new, whatever the server makes of limit and offset.
+
+    Args:
+        page: Asks for what lies after so many.
+        key: Tag of the UID by which one is told from another.
+        what: What is listed, in words.
+
+    Raises:
+        ServerAwayError: Where the server does not answer.
+        RefusedError: Where it does not list them, or without end.
+    """
     found: set[str] = set()
     offset = 0
     while True:
-        with asking("studies"):
-            page = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
-            fresh = {str(_required(item, _STUDY)): int(_value(item, _INSTANCES) or 0) for item in page}
-        fresh = {uid: instances for uid, instances in fresh.items() if uid not in found}
+        with asking(what):
+            items = page(offset)
+            fresh = {str(required(item, key)): item for item in items}
+        fresh = {uid: item for uid, item in fresh.items() if uid not in found}
         if not fresh:
             return
-        yield from itertools.starmap(ListedStudy, fresh.items())
+        yield from fresh.values()
         found |= fresh.keys()
-        if len(found) > MAX_STUDIES:
-            raise RefusedError(f"asked for studies, the server lists more than {MAX_STUDIES:,}: take fewer --days")
-        offset += len(page)
+        if len(found) > MOST_LISTED:
+            raise RefusedError(f"asked for {what}, the server lists more than {MOST_LISTED:,}: it must list fewer")
+        offset += len(items)
 
 
 def radiographs(client: ArchiveClient, study: ListedStudy) -> list[Dataset]:
@@ -81,9 +102,9 @@ def radiographs(client: ArchiveClient, study: ListedStudy) -> list[Dataset]:
         series = client.search_for_series(study.uid, fields=["Modality"])
     headers = []
     for item in series:
-        if _value(item, _MODALITY) in MODALITIES:
+        if value(item, _MODALITY) in MODALITIES:
             with asking("the metadata of a series"):
-                metadata = client.retrieve_series_metadata(study.uid, str(_required(item, _SERIES)))
+                metadata = client.retrieve_series_metadata(study.uid, str(required(item, _SERIES)))
             for header in metadata:
                 kept = {tag: value for tag, value in header.items() if tag in _HEADER_TAGS}
                 headers.append(Dataset.from_json(kept))
@@ -118,7 +139,7 @@ def _holds(client: ArchiveClient, document: Dataset) -> bool:
         found = client.search_for_instances(
             str(document.StudyInstanceUID), search_filters={"SOPInstanceUID": uid}, fields=["SOPInstanceUID"]
         )
-    return any(_value(item, _INSTANCE) == uid for item in found)
+    return any(value(item, _INSTANCE) == uid for item in found)
 
 
 def store(client: ArchiveClient, documents: Iterable[Dataset]) -> None:
@@ -136,13 +157,19 @@ def store(client: ArchiveClient, documents: Iterable[Dataset]) -> None:
         raise RefusedError("asked for storage of a result, the server took it and does not hold it")
 
 
-def _value(item: Mapping[str, Any], tag: str) -> Any:  # noqa: ANN401 -- whatever JSON holds
+def value(item: Item, tag: str) -> Any:  # noqa: ANN401 -- whatever JSON holds
+    """The first value of an attribute; None where it has none."""
     values = item.get(tag, {}).get("Value") or [None]
     return values[0]
 
 
-def _required(item: Mapping[str, Any], tag: str) -> Any:  # noqa: ANN401 -- see above
-    value = _value(item, tag)
-    if value is None:
-        raise RefusedError("asked for studies or series, the server answers without their UIDs")
-    return value
+def required(item: Item, tag: str) -> Any:  # noqa: ANN401 -- see above
+    """The first value of an attribute that an answer must have, a UID.
+
+    Raises:
+        RefusedError: Where it has none.
+    """
+    found = value(item, tag)
+    if found is None:
+        raise RefusedError("the server lists something without its UID")
+    return found

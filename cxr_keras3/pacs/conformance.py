@@ -3,11 +3,25 @@
 from collections.abc import Callable, Sequence
 
 from pydicom import uid
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from cxr_keras3.images import deidentification
 from cxr_keras3.images.dicom_pixels import SYNTAXES
-from cxr_keras3.pacs import archive, capture, codes, connection, parametric_map, segmentation, structured_report
+from cxr_keras3.pacs import (
+    archive,
+    capture,
+    codes,
+    connection,
+    parametric_map,
+    performed,
+    performer,
+    segmentation,
+    structured_report,
+    withdrawals,
+    work_list,
+)
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
@@ -27,6 +41,13 @@ _SERVICES = (
     ("WADO-RS, instance", archive.fetch),
     ("QIDO-RS, instances", archive.missing),
     ("STOW-RS", archive.store),
+    ("UPS-RS, search", work_list.WorkList.uids),
+    ("UPS-RS, retrieve", work_list.WorkList.retrieve),
+    ("UPS-RS, change state to IN PROGRESS", work_list.WorkList.claim),
+    ("UPS-RS, update", work_list.WorkList.update),
+    ("UPS-RS, change state to COMPLETED or CANCELED", work_list.WorkList.finish),
+    ("UPS-RS, subscribe", work_list.WorkList.subscribe),
+    ("notification connection, UPS Cancel Requested", withdrawals.Withdrawals.listen),
 )
 
 
@@ -49,7 +70,10 @@ def _limits() -> Table:
     rows = [
         ("modalities searched for", ", ".join(archive.MODALITIES)),
         ("studies on a page", str(archive.PAGE)),
-        ("studies of one pass, at most", f"{archive.MAX_STUDIES:,}"),
+        ("studies or work items of one pass, at most", f"{archive.MOST_LISTED:,}"),
+        ("work items on a page", str(work_list.PAGE)),
+        ("attempts before a work item is cancelled", str(performer.MOST_ATTEMPTS)),
+        ("bytes of an event, at most", f"{withdrawals.LARGEST_EVENT:,}"),
         ("bytes of an answer, at most", f"{connection.LARGEST_ANSWER:,}"),
         ("seconds of an answer, at most", f"{connection.LONGEST_ANSWER:.0f}"),
         ("seconds to connect, and without a byte", " and ".join(f"{seconds:.0f}" for seconds in connection.TIMEOUT)),
@@ -75,12 +99,34 @@ def _deidentification() -> Table:
     return ("action", "attributes"), rows
 
 
+def _work_items() -> Table:
+    """What a work item is told, by giving the functions that tell it something to say."""
+    series = Dataset()
+    series.SOPClassUID, series.SOPInstanceUID = STORED[0][0], "1.2"
+    series.StudyInstanceUID, series.SeriesInstanceUID = "1.2", "1.2"
+    told = {
+        "while the work goes on": performed.progress(1, 2),
+        "before COMPLETED": performed.output([series], begun="", station=codes.NO_CLASS, archive_url=""),
+        "before CANCELED": performed.cancellation(performed.UNSPECIFIED, ""),
+    }
+    rows = [(when, element.keyword, str(element.tag)) for when, changes in told.items() for element in _each(changes)]
+    return ("when", "attribute", "tag"), rows
+
+
+def _each(changes: Dataset) -> list[DataElement]:
+    """The attributes of the one item that a change puts into its sequence."""
+    (sequence,) = changes
+    (item,) = sequence.value
+    return list(item)
+
+
 TABLES: dict[str, Callable[[], Table]] = {
     "stored": _stored,
     "syntaxes": _syntaxes,
     "services": _services,
     "limits": _limits,
     "codes": _codes,
+    "workitems": _work_items,
     "deidentification": _deidentification,
 }
 """Each table by name: its head and its rows."""

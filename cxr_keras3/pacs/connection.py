@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class _Session(requests.Session):
         response = super().send(request, **settings | {"allow_redirects": False, "stream": True})
         begun, pieces, size = time.monotonic(), [], 0
         with response:
-            if response.is_redirect:
+            if response.status_code // 100 == 3:  # with an address or without
                 raise ValueError("a redirect")
             while piece := response.raw.read1(_PIECE, decode_content=True):  # as it comes, and not when it is full
                 pieces.append(piece)
@@ -100,31 +101,47 @@ class _Bearer(requests.auth.AuthBase):
         return request
 
 
-def connect(
-    url: str, *, user: str | None, ca_bundle: Path | None, client_cert: Path | None, client_key: Path | None
-) -> ArchiveClient:
-    """Makes a client. Nothing is sent yet.
+@dataclass(frozen=True)
+class Access:
+    """How to get into the hospital's servers.
 
     The password of `user`, or else a bearer token, is read from the environment (`PASSWORD`, `TOKEN`). Proxies,
     `.netrc` and certificate settings of the environment are not used: what is sent where is on the command line.
 
-    Args:
-        url: Of the DICOMweb service, such as https://pacs.example/dicom-web.
+    Attributes:
         user: For basic authentication; None for none.
-        ca_bundle: PEM file of the authorities that may vouch for the server; the usual ones when None.
+        ca_bundle: PEM file of the authorities that may vouch for a server; the usual ones when None.
         client_cert: PEM file that vouches for this client; None for none.
         client_key: Its private key, where it is not in the same file.
+    """
+
+    user: str | None = None
+    ca_bundle: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+
+    def session(self, option: str, url: str) -> requests.Session:
+        """Makes a session for a server; see the function of this name."""
+        for path in (self.client_cert, self.client_key):
+            if path and not path.is_file():
+                raise UserError(f"a certificate or key must be an existing file, received {path}")
+        opened = session(option, url, auth=lambda: _authentication(self.user), ca_bundle=self.ca_bundle)
+        if self.client_cert:
+            opened.cert = (str(self.client_cert), str(self.client_key)) if self.client_key else str(self.client_cert)
+        return opened
+
+
+def connect(url: str, access: Access) -> ArchiveClient:
+    """Makes a client. Nothing is sent yet.
+
+    Args:
+        url: Of the DICOMweb service, such as https://pacs.example/dicom-web.
+        access: See there.
 
     Raises:
         UserError: Where these do not go together, or a secret would travel unencrypted.
     """
-    for path in (client_cert, client_key):
-        if path and not path.is_file():
-            raise UserError(f"a certificate or key must be an existing file, received {path}")
-    opened = session("--dicomweb", url, auth=lambda: _authentication(user), ca_bundle=ca_bundle)
-    if client_cert:
-        opened.cert = (str(client_cert), str(client_key)) if client_key else str(client_cert)
-    client = ArchiveClient(url.rstrip("/"), session=opened, timeout=TIMEOUT)
+    client = ArchiveClient(url.rstrip("/"), session=access.session("--dicomweb", url), timeout=TIMEOUT)
     client.set_http_retry_params(retry=False)  # the service has a back-off of its own
     return client
 

@@ -2,6 +2,8 @@
 
 import argparse
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -9,7 +11,9 @@ from cxr_keras3 import serving
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images.isolated import Decoders
-from cxr_keras3.pacs import archive, connection, fhir, monitoring, service, state
+from cxr_keras3.pacs import archive, connection, fhir, monitoring, performer, service, state
+from cxr_keras3.pacs.withdrawals import Withdrawals
+from cxr_keras3.pacs.work_list import SCHEDULED, WorkList
 from cxr_keras3.run.folder import Run
 
 GRACE = 3.0
@@ -26,25 +30,14 @@ def serve(options: argparse.Namespace) -> int:
         UserError: Where the archive does not let us search, or the run cannot serve.
     """
     run = Run.open(options.model, site=options.site)
-    client = connection.connect(
-        options.dicomweb,
-        user=options.user,
-        ca_bundle=options.ca_bundle,
-        client_cert=options.client_cert,
-        client_key=options.client_key,
-    )
+    access = connection.Access(options.user, options.ca_bundle, options.client_cert, options.client_key)
+    client = connection.connect(options.dicomweb, access)
+    work_list = _work_list(options, access)
     sends = options.fhir and not options.dry_run
     receiver = fhir.receiver(options.fhir, ca_bundle=options.ca_bundle) if sends else None
-    try:
-        next(archive.studies(client, days=0), None)
-    except connection.RefusedError as error:
-        raise UserError(
-            f"--dicomweb must be an archive that lets us search: {error}; check address and access"
-        ) from error
-    except connection.ServerAwayError as error:
-        if options.dry_run:
-            raise UserError(f"--dicomweb must be an archive that answers: {error}; check address and access") from error
-        progress.say(f"note: {error}; waiting for it")
+    _try_server("--dicomweb", lambda: next(archive.studies(client, days=0), None), wait=not options.dry_run)
+    if work_list:
+        _try_server("--work-list", lambda: work_list.uids(SCHEDULED), wait=not options.dry_run)
     with Decoders(1) as decoders:
         predictor = serving.load(run, runtime=options.runtime, decode=decoders.decode)
         progress.say(f"model: {run.folder}, {predictor.description}, fingerprint {run.fingerprint}")
@@ -59,15 +52,45 @@ def serve(options: argparse.Namespace) -> int:
                 client, predictor, known, told, days=options.days, settle_seconds=options.settle, fhir=receiver
             )
             if options.dry_run:
-                _rehearse(gateway, stop)
+                _rehearse(gateway, work_list, stop)
                 return 0
             monitoring.serve_monitoring(told, options.metrics)
             progress.say(
                 f"state: {options.state}   metrics: http://{options.metrics}/metrics   stop: Ctrl-C or SIGTERM"
             )
-            _work(gateway, stop, poll_seconds=options.poll)
+            work(_one_pass(gateway, work_list, stop), told=told, stop=stop, poll_seconds=options.poll)
     progress.say("stopped")
     return 0
+
+
+def _work_list(options: argparse.Namespace, access: connection.Access) -> WorkList | None:
+    if bool(options.work_list) != bool(options.station):
+        raise UserError("--work-list and --station must be given together, received one; see --help")
+    if not options.work_list:
+        return None
+    url = options.work_list.rstrip("/")
+    return WorkList(url, access.session("--work-list", url), options.station)
+
+
+def _try_server(option: str, ask: Callable[[], object], *, wait: bool) -> None:
+    """Sees whether a server lets us work; one that is away is waited for later on, where there is time to wait."""
+    try:
+        ask()
+    except connection.RefusedError as error:
+        raise UserError(f"{option} must be a server that lets us search: {error}; check address and access") from error
+    except connection.ServerAwayError as error:
+        if not wait:
+            raise UserError(f"{option} must be a server that answers: {error}; check address and access") from error
+        progress.say(f"note: {error}; waiting for it")
+
+
+def _one_pass(gateway: service.Gateway, work_list: WorkList | None, stop: Event) -> Callable[[], None]:
+    """What is gone through: the archive's studies, or the work list where there is one."""
+    if work_list is None:
+        return partial(service.pass_over, gateway, stop=stop)
+    title = f"CXR{gateway.state.pseudonym('title')[:13]}".upper()
+    performs = performer.Performer(gateway, work_list, Withdrawals(work_list, title))
+    return partial(performer.pass_over, performs, stop=stop)
 
 
 def explain(study_uid: str, *, state_path: Path, run_dir: Path | None, site: Path | None) -> int:
@@ -78,39 +101,40 @@ def explain(study_uid: str, *, state_path: Path, run_dir: Path | None, site: Pat
     """
     name, record = state.explain(state_path, study_uid, model=Run.open(run_dir, site=site).fingerprint)
     if record is None:
-        raise UserError(f"the gateway never saw this study, which its log would call {name}; check --model and --days")
+        raise UserError(f"the gateway never saw this UID, which its log would call {name}; check --model and --state")
     print(f"{record.stage}, in logs {name}", *record.reasons, sep="\n")  # noqa: T201 -- what was asked for
     return 0
 
 
-def _work(gateway: service.Gateway, stop: Event, *, poll_seconds: float) -> None:
-    """Works in a thread, so that a server that drips its answer cannot hold up the end.
+def work(one_pass: Callable[[], None], *, told: monitoring.Monitoring, stop: Event, poll_seconds: float) -> None:
+    """Works as `service.work` does, in a thread, so that a server that drips its answer cannot hold up the end.
 
     What the thread was at is then as after a kill, which the state withstands.
     """
     failures: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
-            service.work(gateway, stop=stop, poll_seconds=poll_seconds)
+            service.work(one_pass, told=told, stop=stop, poll_seconds=poll_seconds)
         except BaseException as error:  # noqa: BLE001 -- raised below, in the main thread
             failures.append(error)
 
-    worker = Thread(target=work, daemon=True)
+    worker = Thread(target=run, daemon=True)
     worker.start()
     while worker.is_alive() and not stop.wait(0.2):
         pass
     worker.join(GRACE)
     if worker.is_alive():
-        progress.say("note: an answer of the archive was still awaited; the next start takes that study up again")
+        progress.say("note: an answer of the archive was still awaited; the next start takes up what was in hand")
     elif failures:
         raise failures[0]
 
 
-def _rehearse(gateway: service.Gateway, stop: Event) -> None:
+def _rehearse(gateway: service.Gateway, work_list: WorkList | None, stop: Event) -> None:
     """Prints what would be stored."""
     try:
-        for line in service.rehearse(gateway, stop=stop):
+        studies = performer.studies(work_list) if work_list else archive.studies(gateway.client, days=gateway.days)
+        for line in service.rehearse(gateway, studies, stop=stop):
             print(line, flush=True)  # noqa: T201 -- what was asked for
     except (connection.RefusedError, connection.ServerAwayError) as error:
         raise UserError(f"the archive must answer to the end, it does not: {error}; try again") from error

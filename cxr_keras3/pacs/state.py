@@ -11,7 +11,8 @@ import random
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,11 @@ class State:
         """What stands for a study here and in logs, 16 hexadecimal digits."""
         return hashlib.blake2b(study_uid.encode(), key=self._key, digest_size=8).hexdigest()
 
+    def transaction(self, item_uid: str) -> str:
+        """The Transaction UID by which this gateway holds a work item. Nobody else can guess it; it outlives a kill."""
+        digest = hashlib.blake2b(item_uid.encode(), key=self._key, digest_size=16, person=b"transaction").digest()
+        return f"2.25.{uuid.UUID(bytes=digest, version=4).int}"
+
     def see(self, study_uid: str, *, instances: int) -> StudyRecord:
         """Notes that the archive holds a study, and returns what is known of it.
 
@@ -131,6 +137,23 @@ class State:
                     *(record.stage, record.attempts, record.next_try, json.dumps(record.reasons)),
                     *(record.pseudonym, self._model),
                 ),
+            )
+
+    def forget_unfinished(self, *, but: Iterable[str]) -> None:
+        """Forgets the studies or work items that are neither answered nor among these UIDs, as others ended them."""
+        kept = {self.pseudonym(uid) for uid in but}
+        rows = self._database.execute(
+            "SELECT pseudonym FROM study WHERE model = ? AND stage IN (?, ?)", (self._model, WAITING, FAILING)
+        )
+        gone = [(pseudonym, self._model) for (pseudonym,) in rows.fetchall() if pseudonym not in kept]
+        with self._database:
+            self._database.executemany("DELETE FROM study WHERE pseudonym = ? AND model = ?", gone)
+
+    def forget(self, record: StudyRecord) -> None:
+        """Forgets a work item that another has."""
+        with self._database:
+            self._database.execute(
+                "DELETE FROM study WHERE pseudonym = ? AND model = ?", (record.pseudonym, self._model)
             )
 
     def counts(self) -> dict[str, int]:

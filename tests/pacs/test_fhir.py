@@ -16,7 +16,18 @@ from pydicom.dataset import Dataset
 
 from cxr_keras3 import serving
 from cxr_keras3.base.errors import UserError
-from cxr_keras3.pacs import archive, codes, connection, fhir, films, monitoring, service, state, structured_report
+from cxr_keras3.pacs import (
+    answering,
+    archive,
+    codes,
+    connection,
+    fhir,
+    films,
+    monitoring,
+    service,
+    state,
+    structured_report,
+)
 from tests import drawn_run, radiographs
 
 
@@ -126,7 +137,7 @@ def test_a_server_gets_the_bundle_and_the_token(predictor: serving.Predictor, mo
 def test_a_study_is_answered_once_the_server_has_taken_its_bundle(
     status: int, stage: str, predictor: serving.Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = service.StudyAnswer([], [], [report(predictor, "dx")])
+    found = answering.StudyAnswer([], [], [report(predictor, "dx")])
     monkeypatch.setattr(service, "answer", lambda *_, **__: found)
     monkeypatch.setattr(archive, "store", lambda *_: None)
     with fhir_server(status) as server, state.opened(None, model="m") as known:

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from pydicom.dataset import Dataset
 from cxr_keras3 import __version__, images, serving
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.pacs import (
+    answering,
     archive,
     capture,
     codes,
@@ -39,8 +41,6 @@ from cxr_keras3.pacs import (
 from cxr_keras3.run.folder import Run
 from tests import drawn_run, radiographs
 from tests.orthanc import free_port
-
-PLAIN = {"user": None, "ca_bundle": None, "client_cert": None, "client_key": None}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_unsafe_connections_are_refused(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=words) as caught:
-        connection.connect(url, **PLAIN | changed)
+        connection.connect(url, connection.Access(**changed))
     assert "hunter2" not in str(caught.value)
 
 
@@ -166,7 +166,7 @@ def raw(status: str, body: bytes = b"") -> bytes:
 def test_answers_are_told_apart_and_not_quoted(answer: bytes, expected: type[Exception]) -> None:
     server = Server(answer)
     with pytest.raises(expected) as caught:
-        list(archive.studies(connection.connect(server.url, **PLAIN), days=1))
+        list(archive.studies(connection.connect(server.url, connection.Access()), days=1))
     assert "Planted" not in str(caught.value)
     assert "127.0.0.1" not in str(caught.value)
 
@@ -177,7 +177,7 @@ def test_a_token_is_sent_and_the_environment_has_no_say(monkeypatch: pytest.Monk
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv(connection.TOKEN, "a-token")
     server = Server(raw("200 OK", b"[]"), raw("204 No Content"))
-    assert list(archive.studies(connection.connect(server.url, **PLAIN), days=3)) == []
+    assert list(archive.studies(connection.connect(server.url, connection.Access()), days=3)) == []
     assert all(b"Authorization: Bearer a-token\r\n" in received for received in server.received)
     assert b"ModalitiesInStudy=CR" in server.received[0]
     assert b"ModalitiesInStudy=DX" in server.received[1]
@@ -186,7 +186,8 @@ def test_a_token_is_sent_and_the_environment_has_no_say(monkeypatch: pytest.Monk
 def test_paging_ends_though_the_server_heeds_neither_limit_nor_offset() -> None:
     page = b'[{"0020000D": {"vr": "UI", "Value": ["1.2"]}, "00201208": {"vr": "IS", "Value": [3]}}]'
     server = Server(*[raw("200 OK", page)] * 4)
-    assert list(archive.studies(connection.connect(server.url, **PLAIN), days=1)) == [archive.ListedStudy("1.2", 3)]
+    client = connection.connect(server.url, connection.Access())
+    assert list(archive.studies(client, days=1)) == [archive.ListedStudy("1.2", 3)]
 
 
 # State
@@ -354,10 +355,14 @@ def gateway(client: DICOMwebClient | None, known: state.State) -> service.Gatewa
 
 
 def test_a_server_that_is_away_is_waited_for_until_the_stop(caplog: pytest.LogCaptureFixture) -> None:
-    client = connection.connect(f"http://127.0.0.1:{free_port()}/dicom-web", **PLAIN)
+    client = connection.connect(f"http://127.0.0.1:{free_port()}/dicom-web", connection.Access())
     with state.opened(None, model="m") as known, caplog.at_level(logging.INFO, "cxr_keras3.pacs"):
         work, stop = gateway(client, known), threading.Event()
-        running = threading.Thread(target=service.work, args=(work,), kwargs={"stop": stop, "poll_seconds": 1.0})
+        running = threading.Thread(
+            target=service.work,
+            args=(partial(service.pass_over, work, stop=stop),),
+            kwargs={"told": work.monitoring, "stop": stop, "poll_seconds": 1.0},
+        )
         running.start()
         while work.monitoring.registry.get_sample_value("cxr_pacs_failures_total", {"kind": "server away"}) < 2:
             time.sleep(0.02)
@@ -471,7 +476,7 @@ def test_mistakes_end_in_one_line(arguments: tuple[str, ...], words: str, run_di
 
 def test_what_is_stored_is_what_the_conformance_statement_says(predictor: serving.Predictor, run: Run) -> None:
     found = scored(predictor, "two films")
-    documents = service.documents(found, run)
+    documents = answering.documents(found, run)
     counts = {"of a study": 1, "of a film": len(found)}
     stated = [(kind, number) for kind, number, each in conformance.STORED for _ in range(counts[each])]
     assert sorted((each.SOPClassUID, each.SeriesNumber) for each in documents) == sorted(stated)

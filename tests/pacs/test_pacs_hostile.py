@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pydicom
@@ -14,10 +15,9 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from cxr_keras3.images import ImageError
-from cxr_keras3.pacs import archive, connection, gateway, monitoring, service, state
+from cxr_keras3.pacs import archive, connection, films, gateway, monitoring, service, state
 from tests.image_files import dicom_bytes, dicom_dataset, picture
 
-PLAIN = {"user": None, "ca_bundle": None, "client_cert": None, "client_key": None}
 STUDIES = ("1.2.3.1", "1.2.3.2")
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -90,7 +90,7 @@ def archive_of() -> Iterator[Callable[[Answer], str]]:
 
 
 def connected(address: str) -> connection.ArchiveClient:
-    return connection.connect(address, **PLAIN)
+    return connection.connect(address, connection.Access())
 
 
 def first_header(client: connection.ArchiveClient) -> Dataset:
@@ -189,7 +189,7 @@ def _until_broken(answer: Answer) -> Answer:
 
 
 def test_pages_without_end_end(archive_of, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_STUDIES", 50)
+    monkeypatch.setattr(archive, "MOST_LISTED", 50)
     numbers = iter(range(10**6))
 
     def pages(handler: BaseHTTPRequestHandler) -> None:
@@ -208,7 +208,7 @@ def test_one_study_s_trouble_holds_up_no_other(archive_of, monkeypatch: pytest.M
         return honest(handler)
 
     scored = []
-    monkeypatch.setattr(service.films, "score_film", lambda _, image, __: scored.append(image.StudyInstanceUID) or "no")
+    monkeypatch.setattr(films, "score_film", lambda _, image, __: scored.append(image.StudyInstanceUID) or "no")
     with state.opened(None, model="m") as known:
         work = service.Gateway(
             connected(archive_of(troubled)), None, known, monitoring.Monitoring(), days=1, settle_seconds=0.0
@@ -229,5 +229,6 @@ def test_it_ends_in_the_middle_of_a_slow_answer(archive_of) -> None:
         )
         threading.Timer(1.0, stop.set).start()
         begun = time.monotonic()
-        gateway._work(work, stop, poll_seconds=1.0)
+        one_pass = partial(service.pass_over, work, stop=stop)
+        gateway.work(one_pass, told=work.monitoring, stop=stop, poll_seconds=1.0)
         assert time.monotonic() - begun < 5.5

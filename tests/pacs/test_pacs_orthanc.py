@@ -16,9 +16,9 @@ import pydicom
 import pytest
 
 from cxr_keras3 import serving
-from cxr_keras3.pacs import archive, capture, codes, connection, monitoring, parametric_map, service, state
+from cxr_keras3.pacs import answering, archive, capture, codes, connection, monitoring, parametric_map, service, state
 from cxr_keras3.run.folder import Run
-from tests import gateway, orthanc, radiographs, tls_proxy
+from tests import gateway, hospital, orthanc, radiographs, tls_proxy
 
 pytestmark = pytest.mark.pacs
 
@@ -199,13 +199,13 @@ def test_a_lost_state_file_stores_nothing_twice(tormented: SimpleNamespace, gate
 def test_an_answer_that_was_half_stored_is_completed(server: orthanc.Orthanc, gated_run: Path) -> None:
     chosen = next(study for study in STUDIES if study.kind == "two films")
     server.store(chosen.files)
-    client = connection.connect(server.dicomweb, user=None, ca_bundle=None, client_cert=None, client_key=None)
+    client = connection.connect(server.dicomweb, connection.Access())
     run = Run.open(gated_run)
     with state.opened(None, model=run.fingerprint) as known:
         figures = monitoring.Monitoring()
         work = service.Gateway(client, serving.load(run), known, figures, days=1, settle_seconds=0.0)
         (study,) = archive.studies(client, days=1)
-        answer = service.answer(work, study, patient=True)
+        answer = answering.answer(client, work.predictor, study, patient=True)
         archive.store(client, answer.documents[:1])  # and then the gateway was killed
         before = server.digests()
         service.pass_over(work, stop=Event())
@@ -214,6 +214,29 @@ def test_an_answer_that_was_half_stored_is_completed(server: orthanc.Orthanc, ga
     assert {name: after[name] for name in before} == before
     assert server.counts()[study.uid] == {"DX": 2, "SR": 1, "OT": 3, "SEG": 2}
     assert figures.registry.get_sample_value("cxr_pacs_films_total", {"outcome": "scored"}) == 2
+
+
+def test_a_work_list_is_done_once_through_kills(server: orthanc.Orthanc, gated_run: Path, tmp_path: Path) -> None:
+    chosen = [study for study in STUDIES if study.kind in ("dx", "two films", "film and lateral", "odd header", "hip")]
+    server.store([file for study in chosen for file in study.files])
+    with hospital.running() as place:
+        items = {study.uid: place.schedule(f"1.2.3.{number}", study.uid) for number, study in enumerate(chosen)}
+        options = ("--work-list", place.url, "--station", hospital.STATION)
+        with gateway.Gateway(tmp_path, dicomweb=server.dicomweb, run_dir=gated_run, more=options) as served:
+            gateway.torment(served, server, results=2 * 4, kills=2, restarts=0, seed=2)
+            gateway.until_ended(served, list(items.values()))
+            assert served.end(signal.SIGTERM) == 0
+        kept = [served.log, *tmp_path.glob("state.sqlite3*")]
+    found = server.counts()
+    for study in chosen:
+        item = items[study.uid]
+        ends = [hospital.SCHEDULED, hospital.IN_PROGRESS, hospital.COMPLETED if study.films else hospital.CANCELED]
+        assert item.history == ends, study.kind
+        assert found[study.uid]["SR"] == (1 if study.films else 0), study.kind
+        if study.films:
+            assert len(item.outputs) == 2 + 2 * study.films
+    secrets = (*SECRETS, *place.items, *(item.transaction or "" for item in items.values()))
+    assert gateway.kept_secrets(kept, secrets) == []
 
 
 def test_a_dry_run_says_what_it_would_store_and_stores_nothing(
@@ -278,7 +301,9 @@ def test_tls_and_passwords(certificate: Path, tmp_path: Path, monkeypatch: pytes
                 monkeypatch.setenv(connection.PASSWORD, password)
                 arguments = dict.fromkeys(("ca_bundle", "client_cert", "client_key")) | options
                 address = f"https://127.0.0.1:{port}/dicom-web/"
-                return list(archive.studies(connection.connect(address, user="gateway", **arguments), days=1))
+                return list(
+                    archive.studies(connection.connect(address, connection.Access(user="gateway", **arguments)), days=1)
+                )
 
             assert [study.uid for study in found("the right one", **trust, **ours)] == [STUDIES[0].uid]
             with pytest.raises(connection.RefusedError, match="HTTP status 401"):
