@@ -63,8 +63,8 @@ def studies(client: ArchiveClient, *, days: int) -> Iterator[ListedStudy]:
                 yield study
 
 
-def _study_page(client: ArchiveClient, filters: dict[str, str], offset: int) -> list[Item]:
-    found: list[Item] = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
+def _study_page(client: ArchiveClient, filters: dict[str, str], offset: int) -> Sequence[Item]:
+    found: Sequence[Item] = client.search_for_studies(limit=PAGE, offset=offset, search_filters=filters)
     return found
 
 

@@ -123,12 +123,12 @@ class Withdrawals:
 def _authorization(session: requests.Session, url: str) -> dict[str, str]:
     """The header by which a session vouches for itself."""
     prepared = requests.Request("GET", url, auth=session.auth).prepare()
-    return {name: value for name, value in prepared.headers.items() if name == "Authorization"}
+    return {name: str(value) for name, value in prepared.headers.items() if name == "Authorization"}
 
 
 def _context(session: requests.Session) -> ssl.SSLContext:
     """A session's certificates."""
-    authorities = session.verify if isinstance(session.verify, str) else requests.certs.where()
+    authorities = session.verify if isinstance(session.verify, str) else str(requests.utils.DEFAULT_CA_BUNDLE_PATH)
     context = ssl.create_default_context(cafile=authorities)
     if session.cert:
         context.load_cert_chain(*([session.cert] if isinstance(session.cert, str) else session.cert))
