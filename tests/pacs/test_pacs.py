@@ -453,7 +453,7 @@ def test_help_needs_none_of_the_libraries(run_python: Callable[..., object]) -> 
     [
         (("--dicomweb", "https://pacs.example", "--state", "absent", "--explain", "1.2"), "existing file"),
         (("--dicomweb", "gopher://pacs.example"), "http or https"),
-        (("--dicomweb", "http://127.0.0.1:{port}", "--dry-run"), "an archive that answers"),
+        (("--dicomweb", "http://127.0.0.1:{port}", "--dry-run"), "a server that answers"),
     ],
 )
 def test_mistakes_end_in_one_line(arguments: tuple[str, ...], words: str, run_dir: Path) -> None:
