@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cxr_keras3.base import files
-from cxr_keras3.report import checklists, plots, texts
+from cxr_keras3.report import plots, texts
 from cxr_keras3.report.curves import precision_recall_curves, roc_curves
 from cxr_keras3.report.templating import environment
 from cxr_keras3.run.collections import CollectionsMetrics
@@ -54,8 +54,6 @@ def write_report(
         manifest=manifest,
         pictures=pictures,
         films=[plots.film(image, heat) for image, heat in films],
-        claim=checklists.CLAIM,
-        tripod_ai=checklists.TRIPOD_AI,
     )
     files.write_text(path, page)
 
