@@ -16,6 +16,7 @@ import numpy as np
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run.calibration import Calibration
+from cxr_keras3.run.collections import COLLECTIONS, CollectionsMetrics
 from cxr_keras3.run.folder import CALIBRATION, EVALUATION, MANIFEST, METRICS, MODEL, PREDICTIONS, Run
 from cxr_keras3.run.manifest import Manifest
 from cxr_keras3.run.metrics import Metrics
@@ -142,6 +143,22 @@ class Evidence:
         except AlteredError as error:
             return str(error)
         return f"{METRICS} contradicts {'; '.join(wrong)}" if wrong else ""
+
+    @cached_property
+    def collections(self) -> CollectionsMetrics:
+        """What the evaluation on other collections found.
+
+        Raises:
+            GapError: Where there was none.
+            AlteredError: Where the file cannot be used, or is of another run.
+        """
+        with _altered():
+            found = self.run.collections
+        if found is None or not found.collections:
+            raise GapError("no films from elsewhere were measured: python -m cxr_keras3.evaluate RUN --collection NAME")
+        if found.run != self.run.name:
+            raise AlteredError(f"{COLLECTIONS}/{METRICS} is of the run {found.run}")
+        return found
 
     @cached_property
     def export(self) -> Parity:

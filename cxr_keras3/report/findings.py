@@ -2,6 +2,7 @@
 
 from cxr_keras3.report import texts
 from cxr_keras3.report.evidence import Evidence, GapError, Source, Statement, in_manifest, in_metrics, listed, said
+from cxr_keras3.run.collections import COLLECTIONS
 from cxr_keras3.run.folder import CALIBRATION, EVALUATION, METRICS, PREDICTIONS
 
 
@@ -175,8 +176,10 @@ def internal_evaluation(evidence: Evidence) -> Statement:
 
 
 def external_evaluation(evidence: Evidence) -> Statement:
-    """Which images from elsewhere were measured."""
-    places = sorted(path.parent.name for path in evidence.run.results_folder.glob(f"external-*/{METRICS}"))
-    if not places:
-        raise GapError("no films from elsewhere were measured: python -m cxr_keras3.evaluate RUN --images DIR")
-    return said(f"{listed(places)}.", *(Source(f"{place}/{METRICS}") for place in places))
+    """What was found on whole collections that it did not learn from."""
+    lines = []
+    for each in evidence.collections.collections:
+        figures = {"AUROC": each.flag.auroc, "sensitivity": each.flag.sensitivity, "specificity": each.flag.specificity}
+        words = ", ".join(f"{name} {figure.text()}" for name, figure in figures.items() if figure.value is not None)
+        lines.append(f"{each.title}: {each.films} films. Abnormal against normal: {words}.")
+    return said("\n".join(lines), Source(f"{COLLECTIONS}/{METRICS}", "collections"))
