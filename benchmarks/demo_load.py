@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
                 address = wait_for_address(server, log)
                 process = psutil.Process(server.pid)
                 first = Outcome(process)
-                asyncio.run(_all_users(address, films[:1], expected[:1], 1, first))
+                asyncio.run(all_users(address, films[:1], expected[:1], 1, first))
                 took, used = time.perf_counter() - started, sum(process.cpu_times()[:2])
                 print(f"start of the server to its first answer: {took:.1f} s ({used:.1f} s of a processor core)")
                 load(address, films, expected, users=options.users, process=process)
@@ -105,7 +105,7 @@ def load(
 ) -> None:
     """Sends all films by as many users at once, and prints what they saw."""
     outcome, started = Outcome(process), time.perf_counter()
-    asyncio.run(_all_users(address, films, expected, users, outcome))
+    asyncio.run(all_users(address, films, expected, users, outcome))
     seconds = time.perf_counter() - started
     at = statistics.quantiles(outcome.seconds, n=100)
     print(
@@ -119,9 +119,10 @@ def load(
         print(f"error: {error}")
 
 
-async def _all_users(
+async def all_users(
     address: str, films: list[Path], expected: list[dict[str, float]], users: int, outcome: Outcome
 ) -> None:
+    """Sends the films, each once, by as many users at once."""
     waiting = iter(range(len(films)))
 
     async def user() -> None:
@@ -138,10 +139,7 @@ async def _send(client: httpx.AsyncClient, film: Path, expected: dict[str, float
     """Uploads a film, asks for its answer and compares that, as any client of the interface does."""
     started = time.perf_counter()
     try:
-        (path,) = (await client.post("/gradio_api/upload", files={"files": (film.name, film.read_bytes())})).json()
-        body = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
-        event = (await client.post("/gradio_api/call/predict", json=body)).json()["event_id"]
-        said = (await client.get(f"/gradio_api/call/predict/{event}")).text
+        said = await ask(client, film)
         (record,) = json.loads(said.split("event: complete\ndata: ", 1)[1])
     except (httpx.HTTPError, ValueError, KeyError, IndexError) as error:
         outcome.errors.append(f"{type(error).__name__}: {error}")
@@ -149,6 +147,14 @@ async def _send(client: httpx.AsyncClient, film: Path, expected: dict[str, float
     outcome.seconds.append(time.perf_counter() - started)
     if record["file"] != film.name or not same(record["probabilities"], expected):
         outcome.mixed_up += 1
+
+
+async def ask(client: httpx.AsyncClient, film: Path) -> str:
+    """Uploads a file and asks for its answer; what the server says, as it says it."""
+    (path,) = (await client.post("/gradio_api/upload", files={"files": (film.name, film.read_bytes())})).json()
+    body = {"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]}
+    event = (await client.post("/gradio_api/call/predict", json=body)).json()["event_id"]
+    return (await client.get(f"/gradio_api/call/predict/{event}")).text
 
 
 def same(answered: dict[str, float], expected: dict[str, float]) -> bool:
