@@ -1,13 +1,10 @@
 """What the tests share: a synthetic database, the dataset built from it, and a run trained on that."""
 
+import tests.environment  # noqa: F401 -- before anything imports Keras
+
+# isort: split
+
 import os
-import tempfile
-
-os.environ.setdefault("KERAS_BACKEND", "jax")  # before anything imports Keras
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="cxr_keras3_cache")  # commands must not fill the user's own
-
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
