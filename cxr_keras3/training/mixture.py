@@ -9,9 +9,9 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -54,15 +54,14 @@ class Mixture:
     builder: Builder
     collections: tuple[CollectionBuilder, ...]
 
-    @classmethod
-    def of(cls, builder: Builder, names: Sequence[str]) -> Self:
+    @staticmethod
+    def of(builder: Builder, names: Sequence[str]) -> "Mixture":
         """The database with the collections that are built beside it.
 
         Raises:
             UserError: Where one is unknown or not built in the same data folder.
         """
-        data_dir: Path = builder.data_path.parents[1]  # <data_dir>/tfds_cxr/<version>
-        return cls(builder, tuple(finding.find(name, data_dir) for name in names))
+        return _found(builder, tuple(names))
 
     def load(self, split: str, *, showing: Showing | None = None) -> Split:
         """Reads a split of all into memory, the database first; see `data.load_split`.
@@ -155,6 +154,12 @@ class Mixture:
         builders: list[Builder | CollectionBuilder] = [self.builder, *self.collections]
         read = [each for builder in builders for each in _read(builder)]
         return [film for film, _ in read], np.stack([mark for _, mark in read])
+
+
+@lru_cache(maxsize=1)  # training, gate and evaluation ask for the same; every film is read to find copies
+def _found(builder: Builder, names: tuple[str, ...]) -> Mixture:
+    data_dir: Path = builder.data_path.parents[1]  # <data_dir>/tfds_cxr/<version>
+    return Mixture(builder, tuple(finding.find(name, data_dir) for name in names))
 
 
 def _read(builder: Builder | CollectionBuilder) -> Iterator[tuple[_Film, np.ndarray]]:

@@ -1,5 +1,7 @@
 """Training on several collections: each film once, each patient in one split."""
 
+import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -7,8 +9,11 @@ import numpy as np
 import pytest
 
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.run.folder import Run
+from cxr_keras3.training import stages
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.mixture import Mixture
+from tests.conftest import TINY
 from tests.tfds_cxr import copies_of_collections as copies
 from tfds_cxr import provenance, reading, splits
 from tfds_cxr.collections import finding
@@ -84,6 +89,24 @@ def test_unknown_and_missing_collections_are_refused(mixed: Path) -> None:
         TrainingConfig(collections=("unheard",))
     with pytest.raises(UserError, match="the collection vindr must be built"):
         Mixture.of(reading.find(mixed), ("vindr",))
+
+
+@pytest.mark.slow
+def test_a_run_says_what_it_was_trained_on(mixed: Path, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, collections=("nih", "rsna"), class_balance="strata", fine_tune="none")
+    stages.train(config, builder=reading.find(mixed), run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
+    manifest = Run.open(tmp_path / "run").manifest
+    assert manifest.collections == ("nih", "rsna")
+    assert manifest.config["collections"] == ["nih", "rsna"]
+    assert "nih" in manifest.collection_patients
+    # The features kept for later runs are of these films, and no other's.
+    kept = [json.loads(path.read_text()) for path in (tmp_path / "cache").glob("*/identity.json")]
+    count = (
+        len(Mixture.of(reading.find(mixed), ()).load("train")) + manifest.data["collections"]["nih"]["films"]["train"]
+    )
+    (of_training,) = (each for each in kept if each["split"] == "train")
+    assert of_training["images"] == count + manifest.data["collections"]["rsna"]["films"]["train"]
+    assert [row[0] for row in of_training["collections"]] == ["cxr_nih", "cxr_rsna"]
 
 
 def _rsna() -> dict[str, provenance.Provenance]:
