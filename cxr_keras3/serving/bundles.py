@@ -5,6 +5,7 @@ the package answers the same questions. The segmenter is not among them: a film 
 """
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -237,7 +238,7 @@ def _write_kserve(run: Run, model: Any, folder: Path) -> None:  # noqa: ANN401 -
     service = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": run.name.lower().replace("_", "-")},
+        "metadata": {"name": kubernetes_name(run.name)},
         "spec": {
             "predictor": {
                 "model": {
@@ -249,6 +250,12 @@ def _write_kserve(run: Run, model: Any, folder: Path) -> None:  # noqa: ANN401 -
         },
     }
     files.write_text(folder / "inference-service.yaml", json.dumps(service, indent=2) + "\n")  # JSON is YAML
+
+
+def kubernetes_name(name: str) -> str:
+    """A run's name as Kubernetes takes one: a label of RFC 1123 that begins with a letter, at most 63 characters."""
+    plain = re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+    return (plain if plain[:1].isalpha() else f"run-{plain}")[:63].rstrip("-")
 
 
 KINDS: dict[str, Callable[[Run, Any, Path], None]] = {

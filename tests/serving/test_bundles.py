@@ -1,6 +1,7 @@
 """Bundles for model servers."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -29,11 +30,21 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return gateway.write_gated_run(tmp_path_factory.mktemp("runs") / "drawn")
 
 
-@pytest.fixture(scope="module", params=BUNDLES)
-def bundle(request: pytest.FixtureRequest, run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("bundles") / request.param
-    assert main([str(run_dir), "--bundle", request.param, "--output", str(folder)]) == 0
+@pytest.fixture(scope="module")
+def bundle(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of one kind, by the command."""
+    folder = tmp_path_factory.mktemp("bundles") / "triton"
+    assert main([str(run_dir), "--bundle", "triton", "--output", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(params=BUNDLES)
+def of_kind(request: pytest.FixtureRequest, bundle: Path, run_dir: Path, tmp_path: Path) -> Path:
+    """A bundle of each kind."""
+    if request.param == bundle.name:
+        return bundle
+    film = images.canonical(radiographs.pixels(0))[np.newaxis]
+    return bundles.write(Run.open(run_dir), request.param, tmp_path / request.param, films=film)
 
 
 def test_its_graph_refuses_and_flags_as_the_package_does(bundle: Path, run_dir: Path) -> None:
@@ -51,7 +62,10 @@ def test_its_graph_refuses_and_flags_as_the_package_does(bundle: Path, run_dir: 
     assert found["flag"][:6].tolist() == [each.flag for each in said]
 
 
-def test_what_its_server_wants_is_there(bundle: Path) -> None:
+def test_what_its_server_wants_is_there(of_kind: Path, bundle: Path) -> None:
+    for same in ("drawn/1/model.bin", "client.py", "signature.json"):  # what the other tests look at in one of them
+        assert (of_kind / same).read_bytes() == (bundle / same).read_bytes()
+    bundle = of_kind
     signature = json.loads((bundle / "signature.json").read_text())
     names = {each["name"] for each in signature["outputs"]}
     assert names >= {"logits", "probabilities", *bundles.ADDED}
@@ -60,6 +74,12 @@ def test_what_its_server_wants_is_there(bundle: Path) -> None:
         (model,) = json.loads((bundle / "config.json").read_text())["model_config_list"]
         assert model["config"] == {"name": "drawn", "base_path": "/models/drawn"}
         return
+    if bundle.name == "kserve":
+        service = json.loads((bundle / "inference-service.yaml").read_text())  # JSON is YAML
+        assert (service["apiVersion"], service["kind"]) == ("serving.kserve.io/v1beta1", "InferenceService")
+        assert service["metadata"] == {"name": "drawn"}
+        model = service["spec"]["predictor"]["model"]
+        assert model == {"modelFormat": {"name": "triton"}, "protocolVersion": "v2", "storageUri": "pvc://models/"}
     config = text_format.Parse((bundle / "drawn" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig())
     assert (config.name, config.backend, list(config.input[0].dims)) == ("drawn", "openvino", [299, 299, 1])
     assert {output.name for output in config.output} == names
@@ -100,6 +120,11 @@ def test_its_client_sends_the_film_as_it_was_trained_on(bundle: Path, tmp_path: 
         key: signature["inputs"][0][key] for key in ("name", "datatype")
     }
     np.testing.assert_array_equal(np.reshape(tensor["data"], tensor["shape"]), images.canonical(film)[np.newaxis])
+
+
+@pytest.mark.parametrize("name", ["drawn", "My_run", "läuf 1.2", "2026-11", "_", "x" * 62 + "._y"])
+def test_any_run_has_a_name_that_kubernetes_takes(name: str) -> None:
+    assert re.fullmatch("[a-z]([a-z0-9-]{0,61}[a-z0-9])?", bundles.kubernetes_name(name))
 
 
 def test_a_run_without_gate_has_no_bundle(tmp_path: Path) -> None:
