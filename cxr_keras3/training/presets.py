@@ -22,8 +22,9 @@ class Preset:
 PRESETS: Mapping[str, Preset] = {
     "default": Preset(
         TrainingConfig(),
-        "KerasCV EfficientNetV2-B0 with ImageNet weights from Kaggle, last stage fine-tuned on cached features. "
-        "Time and score: not measured.",
+        "KerasCV EfficientNetV2-B0 with ImageNet weights from Kaggle, last stage fine-tuned on cached features. For "
+        "accelerators: on an AVX2 core under JAX its features take 0.13 s for each view of an image, four views each. "
+        "Score: not measured, nor the time on an accelerator.",
     ),
     "best": Preset(
         TrainingConfig(

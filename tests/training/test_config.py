@@ -57,3 +57,18 @@ def test_unknown_flag_and_preset_end_with_code_2(run_python) -> None:
 def test_numbers_of_processes_without_a_coordinator_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="need --coordinator HOST:PORT"):
         train.main(["--processes", "4", "--process", "2", "--run-dir", str(tmp_path / "run")])
+
+
+@pytest.mark.parametrize(
+    ("preset", "accelerator", "said"), [("default", False, True), ("default", True, False), ("laptop", False, False)]
+)
+def test_who_trains_a_large_network_without_accelerator_is_told_of_a_preset(
+    preset: str, accelerator: bool, said: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cxr_keras3.backend import devices
+
+    lines: list[str] = []
+    monkeypatch.setattr(devices, "on_accelerator", lambda: accelerator)
+    monkeypatch.setattr(train.progress, "say", lines.append)
+    train._say_what_it_takes(PRESETS[preset].config)
+    assert [("laptop" in line) for line in lines] == [True] * said
