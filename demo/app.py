@@ -22,7 +22,12 @@ Answer = Callable[[Any, gr.Request], Awaitable[dict[str, Any]]]
 
 
 def build_page(
-    predictors: Sequence[Predictor], *, store: feedback.Store, uploads: Uploads, asks_for_user: bool = False
+    predictors: Sequence[Predictor],
+    *,
+    store: feedback.Store,
+    uploads: Uploads,
+    asks_for_user: bool = False,
+    said: str | None = None,
 ) -> gr.Blocks:
     """Builds the page.
 
@@ -31,6 +36,7 @@ def build_page(
         store: Where readers' answers go.
         uploads: Remembers and deletes uploads.
         asks_for_user: Whether readers log in, and may log out.
+        said: A sentence that stands on every tab, beside what must be said of the runs.
     """
     runs = [predictor.run for predictor in predictors]
     answering = Desk(predictors, store, uploads)
@@ -41,8 +47,8 @@ def build_page(
         delete_cache=(SWEEP_SECONDS, DELETE_AFTER_SECONDS),
         fill_width=True,
     ) as page:
-        said = [(run.name, banners(run)) for run in runs]
-        header = template("header.html").render(runs=runs, said=said, asks_for_user=asks_for_user)
+        sentences = [("", [said] if said else []), *((run.name, banners(run)) for run in runs)]
+        header = template("header.html").render(runs=runs, said=sentences, asks_for_user=asks_for_user)
         _html(header, elem_id="header", js_on_load=static("header.js"))
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Study", id="study", elem_id="tab-study"):

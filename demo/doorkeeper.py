@@ -13,7 +13,7 @@ from collections.abc import Collection, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from demo.server import Application, Message, Receive, Send, refuse
+from demo.guard import Application, Message, Receive, Send, refuse
 
 LOGINS = 10
 """Passwords that one address may try in `LOGIN_SECONDS`; a reader mistypes three times, a program guesses millions."""

@@ -50,9 +50,13 @@ def _serve(
 
         store = feedback.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
         kept = uploads.Uploads(folder)
-        page = app.build_page(predictors, store=store, uploads=kept, asks_for_user=login is not None)
+        page = app.build_page(
+            predictors, store=store, uploads=kept, asks_for_user=login is not None, said=options.banner
+        )
         hosts = [*options.allow_host, options.host]
-        served = server.application(page, model=runs[0].name, login=login, hosts=hosts, root=options.root_path)
+        served = server.application(
+            page, model=runs[0].name, login=login, hosts=hosts, root=options.root_path, framed_by=options.framed_by
+        )
         server.serve(served, listening=listening, say=progress.say)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import MutableMapping
 from typing import Any
 
-from demo.server import Application, Message, Receive, Send
+from demo.guard import Application, Message, Receive, Send
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _SLASH = 307

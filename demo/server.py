@@ -9,17 +9,19 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
+from demo.doorkeeper import Doorkeeper
+from demo.guard import UPLOAD_FOLDER_VARIABLE, Application, Guard
+from demo.pages import STATIC
+from demo.prefix import Prefix
 
 MAX_UPLOAD_BYTES = 100 * 2**20
 """Largest file taken, a zip archive included."""
-MAX_REQUEST_BYTES = 512 * 2**20
-"""Largest request taken: the browser sends all files of a worklist in one."""
 QUEUE_LENGTH = 200
 """Requests that may wait; a further one is told to come back later."""
 AT_ONCE = 4
@@ -32,108 +34,7 @@ DELETE_AFTER_SECONDS = 3600
 STATUS_SECONDS = 10.0
 """Between messages on the place in the queue. Gradio keeps them until they are read, and by default tells everyone who
 waits whenever an answer is ready: for a client that reads none they would pile up."""
-MAX_UPLOADS_BYTES = 4 * 2**30
-"""Of all uploads that are kept at a time."""
 _PREFIX, _LOCK = "cxr_keras3-demo-", "lock"
-UPLOAD_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
-
-HEADERS = {
-    # Gradio evaluates its templates, hence 'unsafe-eval'; nothing is loaded from elsewhere, nor may frame the page.
-    "content-security-policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; base-uri 'self'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-store",
-}
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
-
-
-class TooLargeError(Exception):
-    """A request's body grew beyond `MAX_REQUEST_BYTES`."""
-
-
-class Guard:
-    """Sets the headers of every answer and cuts off requests that are too large, whatever length they claim."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        """Answers one request, as ASGI asks."""
-        if scope["type"] != "http":
-            await self._application(scope, receive, send)
-            return
-        claimed = dict(scope["headers"]).get(b"content-length", b"0")
-        if not claimed.isdigit() or int(claimed) > MAX_REQUEST_BYTES:
-            await _refuse(send)
-            return
-        if scope["path"].endswith("/upload") and _uploaded() + int(claimed) > MAX_UPLOADS_BYTES:
-            await refuse(send, 507, "The server holds all the uploads that it may: try again in an hour.")
-            return
-        received, started = 0, False
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_REQUEST_BYTES:
-                raise TooLargeError
-            return message
-
-        async def with_headers(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                message["headers"] = _headers(message["headers"], asset="/assets/" in scope["path"])
-            await send(message)
-
-        try:
-            await self._application(scope, counted, with_headers)
-        except TooLargeError:
-            if not started:
-                await _refuse(send)
-
-
-def _headers(given: list[tuple[bytes, bytes]], *, asset: bool) -> list[tuple[bytes, bytes]]:
-    """An answer's headers with ours; the page's own scripts, named after their hash, may be kept by the browser."""
-    ours = {name: value for name, value in HEADERS.items() if not (asset and name == "cache-control")}
-    kept = [(name, value) for name, value in given if name.decode("latin-1").lower() not in ours]
-    return kept + [(name.encode(), value.encode()) for name, value in ours.items()]
-
-
-async def _refuse(send: Send) -> None:
-    await refuse(
-        send, 413, f"A request may have {MAX_REQUEST_BYTES // 2**20} MiB, this one has more: send fewer files."
-    )
-
-
-async def refuse(send: Send, status: int, text: str) -> None:
-    """Answers with a line of text, and closes."""
-    body = text.encode()
-    headers = [
-        (b"content-type", b"text/plain"),
-        (b"content-length", str(len(body)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _uploaded() -> int:
-    """Bytes of the uploads that are kept."""
-    folder = Path(os.environ.get(UPLOAD_FOLDER_VARIABLE, ""))
-    sizes = []
-    for path in folder.rglob("*") if folder.is_absolute() else ():
-        with contextlib.suppress(OSError):  # it may have gone meanwhile
-            sizes.append(path.stat().st_size)
-    return sum(sizes)
 
 
 def prepare_environment(folder: Path) -> None:
@@ -166,6 +67,7 @@ def application(
     login: tuple[str, str] | None,
     hosts: Collection[str] = (),
     root: str = "",
+    framed_by: str | None = None,
 ) -> Application:
     """The page as an ASGI application.
 
@@ -175,6 +77,7 @@ def application(
         login: User and password that the page asks for; None for none. /healthz asks for none.
         hosts: See `doorkeeper.Doorkeeper`.
         root: See `prefix.Prefix`.
+        framed_by: See `guard.Guard`.
     """
     import fastapi  # noqa: PLC0415 -- --help answers without it
     import gradio as gr  # noqa: PLC0415
@@ -182,9 +85,6 @@ def application(
     from gradio import processing_utils  # noqa: PLC0415
 
     from demo import theme  # noqa: PLC0415
-    from demo.doorkeeper import Doorkeeper  # noqa: PLC0415 -- it imports this module
-    from demo.pages import STATIC  # noqa: PLC0415
-    from demo.prefix import Prefix  # noqa: PLC0415 -- see above
 
     # Gradio would fetch any address that a client names in place of a file.
     processing_utils.async_ssrf_protected_download = _fetch_nothing
@@ -217,7 +117,7 @@ def application(
         theme=theme.theme(),
         head=theme.head(),
     )
-    return Guard(Doorkeeper(Prefix(mounted, root), hosts=hosts))
+    return Guard(Doorkeeper(Prefix(mounted, root), hosts=hosts), framed_by=framed_by)
 
 
 async def _fetch_nothing(*_: object, **__: object) -> str:

@@ -7,7 +7,7 @@ from demo.pages import page
 
 def about(run: Run) -> str:
     """What the page shows before any film, as HTML."""
-    return page("about.html").render(run=run, trained_on=_trained_on(run))
+    return page("about.html").render(run=run, trained_on=trained_on(run))
 
 
 def standing(run: Run) -> str:
@@ -26,7 +26,8 @@ def standing(run: Run) -> str:
     )
 
 
-def _trained_on(run: Run) -> str:
+def trained_on(run: Run) -> str:
+    """What a run learned from, in words, for a sentence to end with."""
     if run.manifest.is_synthetic:
         return "drawn films, of no patient"
     counts = run.manifest.data.get("counts", {}).get("train", {})

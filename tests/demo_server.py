@@ -1,6 +1,7 @@
 """`python -m demo` in a process of its own, as a user starts it."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -60,3 +61,9 @@ def _address(server: subprocess.Popen, log: Path) -> str:
                 return line.removeprefix("serving on ")
         time.sleep(0.05)
     raise RuntimeError(f"the server ended: {log.read_text()}")
+
+
+def free_port() -> int:
+    """A port of loopback that nobody holds at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return taken.getsockname()[1]

@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from demo import server
+from demo import guard, server
 from demo.feedback import OTHER_LABELS
 from demo.pages import page as template
 from tests import drawn_run, image_files
@@ -200,10 +200,10 @@ def test_a_request_that_grows_too_large_is_cut_off() -> None:
             pass
 
     def parts() -> Iterator[bytes]:
-        for _ in range(server.MAX_REQUEST_BYTES // 2**24 + 1):
+        for _ in range(guard.MAX_REQUEST_BYTES // 2**24 + 1):
             yield bytes(2**24)
 
-    answer = TestClient(server.Guard(reads_all)).post("/", content=parts())
+    answer = TestClient(guard.Guard(reads_all)).post("/", content=parts())
     assert answer.status_code == 413
 
 

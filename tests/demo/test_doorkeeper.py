@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from demo import patience, server
+from demo import guard, patience, server
 from demo.doorkeeper import LOGINS, Doorkeeper
 from tests.orthanc import free_port
 
@@ -55,9 +55,9 @@ def test_passwords_are_tried_at_the_pace_of_a_person(client: TestClient) -> None
 
 
 def test_uploads_have_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(server.UPLOAD_FOLDER_VARIABLE, os.fspath(tmp_path))
-    monkeypatch.setattr(server, "MAX_UPLOADS_BYTES", 1000)
-    guarded = TestClient(server.Guard(answers))
+    monkeypatch.setenv(guard.UPLOAD_FOLDER_VARIABLE, os.fspath(tmp_path))
+    monkeypatch.setattr(guard, "MAX_UPLOADS_BYTES", 1000)
+    guarded = TestClient(guard.Guard(answers))
     assert guarded.post("/gradio_api/upload", content=b"x" * 500).status_code == 200
     (tmp_path / "film").write_bytes(b"x" * 600)
     assert guarded.post("/gradio_api/upload", content=b"x" * 500).status_code == 507
