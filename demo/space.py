@@ -97,13 +97,14 @@ def write_space(run: Run, folder: Path) -> None:
 
 
 def _readme(run: Run) -> str:
-    verdict = run.metrics.audit.verdict if run.metrics else ""
+    audit = run.metrics.audit if run.metrics else None
     return page("space.md").render(
         run=run,
         sdk_version=importlib.metadata.version("gradio"),
         python_version=".".join(platform.python_version_tuple()[:2]),
         short=SHORT,
         trained_on=trained_on(run),
-        verdict=verdict,
-        verdict_words=texts.VERDICTS[verdict] if verdict else "",
+        operating_point=texts.operating_point(run.metrics),
+        audit=audit,
+        verdict_words=texts.VERDICTS[audit.verdict] if audit else "",
     )

@@ -31,10 +31,9 @@ from cxr_keras3.images.film import (
     Film,
     ImageError,
     NotAChestFilmError,
-    apply_window,
-    guess_window,
     require_size,
 )
+from cxr_keras3.images.wide import SAMPLE_FORMAT, WIDE_MODES, wide_film
 
 __all__ = [
     "IMAGE_SIZE",
@@ -56,14 +55,13 @@ IMAGE_SIZE = 299
 
 _BAND = 512  # rows
 _FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
-_WIDE_MODES = frozenset({"I;16", "I;16L", "I;16B", "I;16N", "I", "F"})
 _META_HEADER = b"\x02\x00\x00\x00"  # tag (0002,0000), little-endian, which begins a DICOM file without preamble
 # A tag of group 8 begins a bare DICOM data set; beside its type in letters it is known after stray bytes, too.
 _IDENTIFYING = re.compile(rb"\x08\x00[\x00-\x60]\x00|(?s:.{0,16}?)\x08\x00[\x00-\x60]\x00(?:CS|UI|DA|LO|SH|SQ|TM|UL)")
-_PHOTOMETRIC, _TILE_WIDTH, _TILE_LENGTH, _SAMPLE_FORMAT = 262, 322, 323, 339  # TIFF tags
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # TIFF tags
 
 
-def decode(source: bytes | str | os.PathLike[str]) -> Film:
+def decode(source: bytes | str | os.PathLike[str], *, with_values: bool = False) -> Film:
     """Reads an image file as a film.
 
     8-bit grey stays as it is, bit for bit. Colour becomes grey by its luma (ITU-R BT.601), which
@@ -73,6 +71,7 @@ def decode(source: bytes | str | os.PathLike[str]) -> Film:
 
     Args:
         source: The file's bytes, or its path.
+        with_values: Whether the film carries what its greys were made of, see `Film.values`.
 
     Raises:
         ImageError: Whatever keeps the file from becoming a film; no other exception comes from a
@@ -90,11 +89,11 @@ def decode(source: bytes | str | os.PathLike[str]) -> Film:
         with _SILENCE:
             # The 128 bytes before a DICOM file's mark are free, and may hold a TIFF header (PS3.10 7.1).
             if data[128:132] == b"DICM":
-                return _decode_dicom(data)
+                return _decode_dicom(data, with_values)
             if data[:4] == _META_HEADER:
-                return _decode_dicom(bytes(128) + b"DICM" + data)
+                return _decode_dicom(bytes(128) + b"DICM" + data, with_values)
             _require_no_bare_dicom(data)
-            return _decode_picture(data)
+            return _decode_picture(data, with_values)
     except ImageError:
         raise
     # Hostile bytes make Pillow and pydicom raise almost anything (OSError, SyntaxError, struct.error,
@@ -156,13 +155,13 @@ def _require_no_bare_dicom(data: bytes) -> None:
         raise ImageError("the file is a DICOM data set without its mark and header: export it as a file (Part 10)")
 
 
-def _decode_dicom(data: bytes) -> Film:
+def _decode_dicom(data: bytes, with_values: bool) -> Film:
     from cxr_keras3.images.dicom import decode_dicom  # noqa: PLC0415 - pydicom takes 0.3 s; most files are PNG
 
-    return decode_dicom(data)
+    return decode_dicom(data, with_values=with_values)
 
 
-def _decode_picture(data: bytes) -> Film:
+def _decode_picture(data: bytes, with_values: bool) -> Film:
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError as error:
@@ -180,7 +179,9 @@ def _decode_picture(data: bytes) -> Film:
     mode, tags = image.mode, getattr(image, "tag_v2", {})
     _require_full_depth(image, tags)
     image = ImageOps.exif_transpose(image)
-    pixels, notes = _wide_to_grey(image, tags) if mode in _WIDE_MODES else _bytes_to_grey(image)
+    if mode in WIDE_MODES:
+        return wide_film(image, mode, tags, with_values=with_values)
+    pixels, notes = _bytes_to_grey(image)
     return Film(pixels, mode, notes)
 
 
@@ -196,9 +197,9 @@ def _require_bounded(image: Image.Image, data: bytes) -> None:
 
 def _require_full_depth(image: Image.Image, tags: dict[int, object]) -> None:
     """Refuses what Pillow would read by dropping bits or signs without a word."""
-    wide = image.mode in _WIDE_MODES
+    wide = image.mode in WIDE_MODES
     wide_colour = not wide and any(";16" in str(tile.args) for tile in getattr(image, "tile", ()))
-    signed_bytes = image.mode == "L" and tags.get(_SAMPLE_FORMAT) == (2,)
+    signed_bytes = image.mode == "L" and tags.get(SAMPLE_FORMAT) == (2,)
     if wide_colour or signed_bytes or (wide and "transparency" in image.info):
         raise ImageError(
             "16-bit colour, 16-bit transparency and signed 8-bit images are not read: "
@@ -225,37 +226,6 @@ def _bytes_to_grey(image: Image.Image) -> tuple[npt.NDArray[np.uint8], tuple[str
                 notes["colour image: turned to grey"] = None
         grey[top : top + _BAND] = np.asarray(band.convert("L"))
     return grey, tuple(sorted(notes, reverse=True))
-
-
-def _wide_to_grey(image: Image.Image, tags: dict[int, object]) -> tuple[npt.NDArray[np.uint8], tuple[str, ...]]:
-    values = np.asarray(image)
-    if image.mode == "I" and tags.get(_SAMPLE_FORMAT, (1,)) == (1,):
-        values = values.view(np.uint32)  # Pillow's "I" is signed
-    if not np.isfinite(values).all():
-        raise ImageError("the image holds values that are not numbers: save the film as 8-bit or 16-bit grey")
-    notes: tuple[str, ...] = ()
-    step = _widening(values)
-    if step:
-        pixels = (values // step).astype(np.uint8)
-    else:
-        pixels, notes = apply_window(values, *guess_window(values)), (WINDOW_GUESSED,)
-    if tags.get(_PHOTOMETRIC) == 0:  # WhiteIsZero, which Pillow heeds in 8-bit images only
-        pixels = 255 - pixels
-    return pixels, notes
-
-
-def _widening(values: npt.NDArray[np.generic]) -> int | None:
-    """Returns the factor by which an 8-bit image was widened to `values`, None if it was not one.
-
-    The factor is 257 where the widening keeps white white (as PNG's specification recommends), 256
-    where bytes were shifted, and 1 where they were merely stored in a wider type.
-    """
-    if values.dtype.kind not in "iu" or values.min() < 0:
-        return None
-    for step in (1, 256, 257):
-        if values.max() <= 255 * step and not np.any(values % step):
-            return step
-    return None
 
 
 class _Silence:

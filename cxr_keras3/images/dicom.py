@@ -3,6 +3,7 @@
 import io
 import math
 import re
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,9 @@ from pydicom.dataset import Dataset
 from cxr_keras3.images.dicom_header import require_frontal_chest_film
 from cxr_keras3.images.dicom_pixels import stored_values, transfer_syntax
 from cxr_keras3.images.dicom_shades import shades_of
-from cxr_keras3.images.film import Film
+from cxr_keras3.images.film import Film, Window
 
+_Number = TypeVar("_Number", bound=np.integer[Any])
 # Nothing else is parsed: the patient's name and the like never reach this program.
 _HEADER = (  # noqa: SIM905 - a column of thirty strings reads worse
     "SOPInstanceUID Modality BodyPartExamined AnatomicRegionSequence ViewPosition ViewCodeSequence "
@@ -25,7 +27,7 @@ _HEADER = (  # noqa: SIM905 - a column of thirty strings reads worse
 ).split()
 
 
-def decode_dicom(data: bytes) -> Film:
+def decode_dicom(data: bytes, *, with_values: bool = False) -> Film:
     """Reads a DICOM file's frontal chest radiograph.
 
     The stored values pass through the modality transformation (LUT or rescale) and the first value
@@ -39,6 +41,7 @@ def decode_dicom(data: bytes) -> Film:
 
     Args:
         data: The file's bytes, with the mark "DICM" at byte 128.
+        with_values: See `decode`.
 
     Raises:
         ImageError: The image cannot be read; other exceptions come from a damaged header.
@@ -48,16 +51,19 @@ def decode_dicom(data: bytes) -> Film:
     dataset = pydicom.dcmread(io.BytesIO(data), specific_tags=list(_HEADER))
     notes = require_frontal_chest_film(dataset)
     stored = stored_values(dataset, syntax)
-    shades, window_notes = shades_of(dataset, stored)
-    pixels, orientation_notes = _upright(shades[stored.view(f"u{stored.itemsize}")], dataset)
-    notes += [*window_notes, *orientation_notes]
+    shades, patterns = shades_of(dataset, stored), stored.view(f"u{stored.itemsize}")
+    pixels, orientation_notes = _upright(shades.greys[patterns], dataset)
+    notes += [*shades.notes, *orientation_notes]
     if dataset.get("LossyImageCompression") == "01":
         notes.append("lossy compression: fine detail may be lost")
     uid = pydicom.uid.UID(str(dataset.get("SOPInstanceUID", "")))
     mode = f"DICOM {dataset.PhotometricInterpretation} {int(dataset.BitsStored)} bit"
     turned = bool(orientation_notes) and str(dataset.PatientOrientation[0])[:1] in "HF"
     spacing = _spacing(dataset, turned=turned)
-    return Film(pixels, mode, tuple(notes), str(uid) if uid.is_valid else None, spacing)
+    used = shades.values[np.bincount(patterns.ravel(), minlength=len(shades.values)) > 0]
+    window = Window.between(*shades.span, used, is_inverted=shades.is_inverted)
+    values = _upright(shades.values[patterns], dataset)[0] if with_values else None
+    return Film(pixels, mode, tuple(notes), str(uid) if uid.is_valid else None, spacing, window, values)
 
 
 def _spacing(dataset: Dataset, *, turned: bool) -> tuple[float, float] | None:
@@ -70,7 +76,7 @@ def _spacing(dataset: Dataset, *, turned: bool) -> tuple[float, float] | None:
     return None
 
 
-def _upright(pixels: npt.NDArray[np.uint8], dataset: Dataset) -> tuple[npt.NDArray[np.uint8], list[str]]:
+def _upright(pixels: npt.NDArray[_Number], dataset: Dataset) -> tuple[npt.NDArray[_Number], list[str]]:
     """Turns a frontal film so that the patient's left is on the right and the feet are below.
 
     Patient Orientation names where the rows and then the columns point to (PS3.3 C.7.6.1.1.1), by

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,31 @@ UNUSED = "the header's window leaves most greys unused: window guessed"
 WRONG_DEPTH = "the header's lookup table does not have the depth that it states: its own taken"
 
 Span = tuple[float, float]
+_FLAT = 1e-9  # a slope that leaves nothing to see
+_SIGMOID_STEPS = 2**16 - 1
 
 
-def shades_of(dataset: Dataset, stored: npt.NDArray[np.integer]) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    """The shade of every bit pattern that a pixel can have, in unsigned order, and warnings.
+@dataclass(frozen=True, eq=False)
+class Shades:
+    """How stored values are shown, for every bit pattern that a pixel can have, in unsigned order.
+
+    Attributes:
+        greys: uint8 (patterns,).
+        values: int32 (patterns,), see `Film.values`.
+        span: The values shown as black and as white.
+        is_inverted: Whether low values are white.
+        notes: Warnings.
+    """
+
+    greys: npt.NDArray[np.uint8]
+    values: npt.NDArray[np.int32]
+    span: Span
+    is_inverted: bool
+    notes: list[str]
+
+
+def shades_of(dataset: Dataset, stored: npt.NDArray[np.integer]) -> Shades:
+    """The shades of a film.
 
     Args:
         dataset: The header.
@@ -26,7 +48,8 @@ def shades_of(dataset: Dataset, stored: npt.NDArray[np.integer]) -> tuple[npt.ND
         ImageError: Where the header's numbers are none.
     """
     patterns = np.arange(2 ** (8 * stored.itemsize), dtype=f"u{stored.itemsize}")
-    values = _modality_values(dataset, patterns.view(stored.dtype).astype(np.float64), stored)
+    numbers = patterns.view(stored.dtype)
+    values = _modality_values(dataset, numbers.astype(np.float64), stored)
     window = _window(dataset)
     notes: list[str] = []
     if dataset.get("VOILUTSequence"):
@@ -52,11 +75,27 @@ def shades_of(dataset: Dataset, stored: npt.NDArray[np.integer]) -> tuple[npt.ND
         span, notes = _guessed(dataset, values, stored), [WINDOW_GUESSED]
     if not np.isfinite([values.min(), values.max(), *span]).all():
         raise ImageError("the DICOM header's window or rescale is not a finite number: export the image again")
-    shades = apply_window(values, *span)
+    greys = apply_window(values, *span)
     # INVERSE restates MONOCHROME1 in DX images (PS3.3 C.8.11.3.1.2): it is no second inversion.
-    if dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE":
-        shades = 255 - shades
-    return shades, notes
+    is_inverted = dataset.PhotometricInterpretation == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
+    shown, span, is_turned = _in_stored_units(dataset, numbers, values, span)
+    return Shades(255 - greys if is_inverted else greys, shown, span, is_inverted != is_turned, notes)
+
+
+def _in_stored_units(
+    dataset: Dataset, numbers: npt.NDArray[np.integer], values: npt.NDArray[np.float64], span: Span
+) -> tuple[npt.NDArray[np.int32], Span, bool]:
+    """What a window is laid over, that window, and whether it is turned.
+
+    Those are the stored numbers, unless a table or a curve lies between.
+    """
+    if dataset.get("VOILUTFunction") == "SIGMOID" and span == (0.0, 1.0):
+        return np.rint(values * _SIGMOID_STEPS).astype(np.int32), (0.0, _SIGMOID_STEPS), False
+    slope, intercept = _rescale(dataset)
+    ends = tuple((end - intercept) / slope for end in span) if abs(slope) > _FLAT else (math.inf, math.inf)
+    if dataset.get("ModalityLUTSequence") or dataset.get("VOILUTSequence") or not np.isfinite(ends).all():
+        return np.rint(np.clip(values, -(2**15), 2**16)).astype(np.int32), span, False
+    return numbers.astype(np.int32), (min(ends), max(ends)), slope < 0
 
 
 def _patterns(stored: npt.NDArray[np.integer], numbers: Sequence[float]) -> list[int]:
@@ -86,10 +125,14 @@ def _modality_values(
     if dataset.get("ModalityLUTSequence"):
         used = values[_patterns(stored, (stored.min(), stored.max()))]
         return _look_up(dataset.ModalityLUTSequence[0], values, used=used)[0]
+    slope, intercept = _rescale(dataset)
+    return values * slope + intercept
+
+
+def _rescale(dataset: Dataset) -> tuple[float, float]:
+    """Slope and intercept of the modality's rescale; without one of them, none."""
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if slope is None or intercept is None:
-        return values
-    return values * float(slope) + float(intercept)
+    return (1.0, 0.0) if slope is None or intercept is None else (float(slope), float(intercept))
 
 
 def _look_up(

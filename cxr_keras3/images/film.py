@@ -1,6 +1,7 @@
 """What a decoded film is, why a file cannot become one, and the limits that every format shares."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,33 @@ class NotAChestFilmError(ImageError):
     """A readable DICOM file whose header says that it is not a frontal chest radiograph."""
 
 
+@dataclass(frozen=True)
+class Window:
+    """Which of a file's values were made black and white.
+
+    Values are what the file stores; where it brings lookup tables, what they make of that.
+
+    Attributes:
+        level: The middle, as DICOM's Window Center (PS3.3 C.11.2.1.2.1).
+        width: As DICOM's Window Width.
+        lowest: Least value of the film.
+        highest: Greatest value of the film.
+        is_inverted: Whether low values are white.
+    """
+
+    level: float
+    width: float
+    lowest: int
+    highest: int
+    is_inverted: bool = False
+
+    @classmethod
+    def between(cls, low: float, high: float, values: npt.NDArray[np.integer], *, is_inverted: bool = False) -> Self:
+        """The window that shows `low` as black and `high` as white, and with `high` not above `low` splits there."""
+        level, width = ((low + high) / 2 + 0.5, high - low + 1) if high > low else (low + 1, 2.0)
+        return cls(level, width, int(values.min()), int(values.max()), is_inverted)
+
+
 @dataclass(frozen=True, eq=False)
 class Film:
     """A radiograph as a reader sees it.
@@ -54,6 +82,9 @@ class Film:
         sop_instance_uid: The DICOM image's unique identifier, None for other files.
         spacing: Millimetres between rows and between columns, in the patient where the header says so, else on the
             detector; None where it does not say.
+        window: How values became greys; None where the file holds the greys themselves.
+        values: int32, shape as `pixels`, what the window was laid over; None where not asked for, or where there is no
+            window.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -61,6 +92,8 @@ class Film:
     warnings: tuple[str, ...] = ()
     sop_instance_uid: str | None = None
     spacing: tuple[float, float] | None = None
+    window: Window | None = None
+    values: npt.NDArray[np.int32] | None = None
 
 
 def require_size(width: int, height: int) -> None:

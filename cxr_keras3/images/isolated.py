@@ -5,12 +5,15 @@ that takes too much is ended, and another takes its place: no file can stop anyo
 """
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import queue
+from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Self
+from typing import Self, TypeVar
 
 from cxr_keras3.images.decoding import decode
 from cxr_keras3.images.film import Film, ImageError, NotAChestFilmError
@@ -21,7 +24,13 @@ SECONDS = 20.0
 MEMORY = 2**30
 """Bytes that decoding may take beyond what a process has at its start; Windows and macOS cannot enforce it."""
 
-_Answer = Film | tuple[str, bool]
+_Made = TypeVar("_Made")
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    message: str
+    is_other_image: bool
 
 
 class Decoders:
@@ -48,15 +57,27 @@ class Decoders:
         for decoder in self._all:
             decoder.stop()
 
-    def decode(self, data: bytes) -> Film:
+    def decode(self, data: bytes, *, with_values: bool = False) -> Film:
         """See `images.decode`; waits where all are busy.
 
         Raises:
             ImageError: Whatever keeps the bytes from becoming a film, too much time or memory among it.
         """
+        return self.call(functools.partial(decode, with_values=with_values), data)
+
+    def call(self, function: Callable[[bytes], _Made], data: bytes) -> _Made:
+        """What a function makes of the bytes of a stranger's file; waits where all are busy.
+
+        Args:
+            function: One that can be pickled.
+            data: The bytes.
+
+        Raises:
+            ImageError: As the function, or where it takes too much time or memory.
+        """
         decoder = self._idle.get()
         try:
-            return decoder.decode(data)
+            return decoder.call(function, data)
         finally:
             self._idle.put(decoder)
 
@@ -76,13 +97,13 @@ class _Decoder:
         self._process.start()
         other.close()
 
-    def decode(self, data: bytes) -> Film:
-        answer: _Answer | None = None
+    def call(self, function: Callable[[bytes], _Made], data: bytes) -> _Made:
+        answer: _Made | _Refusal | None = None
         ended = "cannot be decoded in the memory that a film needs"
         try:
-            self._pipe.send_bytes(data)
+            self._pipe.send((function, data))
             if self._pipe.poll(SECONDS):
-                answer = self._pipe.recv()
+                (answer,) = self._pipe.recv()
             else:
                 ended = f"takes longer than {SECONDS:.0f} seconds to decode"
         except (EOFError, OSError):  # it has ended
@@ -91,10 +112,9 @@ class _Decoder:
             self.stop()
             self._start()
             raise ImageError(f"the image file {ended}: save it again")
-        if isinstance(answer, Film):
-            return answer
-        message, is_other_image = answer
-        raise (NotAChestFilmError if is_other_image else ImageError)(message)
+        if isinstance(answer, _Refusal):
+            raise (NotAChestFilmError if answer.is_other_image else ImageError)(answer.message)
+        return answer
 
     def stop(self) -> None:
         self._process.kill()
@@ -107,12 +127,12 @@ def _work(pipe: Connection) -> None:
     _limit_memory()
     with contextlib.suppress(EOFError, KeyboardInterrupt):  # Ctrl-C reaches every process of the terminal
         while True:
-            answer: _Answer
+            function, data = pipe.recv()
             try:
-                answer = decode(pipe.recv_bytes())
+                answer = function(data)
             except ImageError as error:
-                answer = str(error), isinstance(error, NotAChestFilmError)
-            pipe.send(answer)
+                answer = _Refusal(str(error), isinstance(error, NotAChestFilmError))
+            pipe.send((answer,))
 
 
 def _limit_memory() -> None:
