@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from demo.feedback import ReaderAnswer
+from demo.answers import ReaderAnswer
 
 
 @dataclass(frozen=True)

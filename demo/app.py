@@ -9,9 +9,11 @@ import gradio as gr
 from pydantic import BaseModel, ValidationError
 
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.serving import Predictor
-from demo import feedback, questions
+from demo import answers, questions
 from demo.desk import Desk, sentence
+from demo.endpoints import Endpoints, Messages
 from demo.pages import banners, static
 from demo.pages import page as template
 from demo.server import AT_ONCE, DELETE_AFTER_SECONDS, QUEUE_LENGTH
@@ -24,7 +26,8 @@ Answer = Callable[[Any, gr.Request], Awaitable[dict[str, Any]]]
 def build_page(
     predictors: Sequence[Predictor],
     *,
-    store: feedback.Store,
+    decoders: Decoders,
+    store: answers.Store,
     uploads: Uploads,
     asks_for_user: bool = False,
     said: str | None = None,
@@ -33,13 +36,14 @@ def build_page(
 
     Args:
         predictors: One run, or two to compare.
+        decoders: Decode the films of strangers.
         store: Where readers' answers go.
         uploads: Remembers and deletes uploads.
         asks_for_user: Whether readers log in, and may log out.
         said: A sentence that stands on every tab, beside what must be said of the runs.
     """
     runs = [predictor.run for predictor in predictors]
-    answering = Desk(predictors, store, uploads)
+    answering = Desk(predictors, decoders, store, uploads)
     page: gr.Blocks
     with gr.Blocks(
         title="Chest X-ray reader",
@@ -61,7 +65,7 @@ def build_page(
                 with gr.Tab("Compare", id="compare", elem_id="tab-compare"):
                     _script("compare")
         _html(template("programs.html").render(), js_on_load=_start("programs"))
-        _interfaces(answering)
+        _interfaces(Endpoints(answering))
         page.unload(answering.end)
     return page
 
@@ -72,7 +76,8 @@ def _server_functions(answering: Desk) -> list[Answer]:
     return [
         _answer(answering.greet, None, others),
         _answer(answering.read, questions.Film, films),
-        _answer(answering.picture, questions.Film, films),
+        _answer(answering.whole, questions.Film, films),
+        _answer(answering.priors, questions.Listed, others),
         _answer(answering.compare, questions.Film, films),
         _answer(answering.add_films, questions.Films, others),
         _answer(answering.rows, questions.Place, others),
@@ -138,17 +143,25 @@ def _quality_tab(answering: Desk, tab: gr.Tab) -> None:
                 gr.Markdown(run.model_card)
     pages.append(_html(""))
     _script("quality")
-    tab.select(answering.quality, None, pages, api_visibility="private", show_progress="hidden")
+    tab.select(_with_messages(answering.quality), None, pages, api_visibility="private", show_progress="hidden")
 
 
-def _interfaces(answering: Desk) -> None:
+def _with_messages(function: Callable[[], list[str]]) -> Callable[[], list[str]]:
+    def called() -> list[str]:
+        with Messages():
+            return function()
+
+    return called
+
+
+def _interfaces(endpoints: Endpoints) -> None:
     """The named endpoints for programs, on fields that the page does not show."""
     with gr.Column(visible=False):
         file = gr.File(label="file", type="filepath")
         files = gr.File(label="files", type="filepath", file_count="multiple")
         texts = [gr.Textbox(label=name) for name in ("sha256", "label", "predicted", "comment", "reader")]
         record, go = gr.JSON(label="record"), gr.Button("API")
-    go.click(answering.api_predict, file, record, api_name="predict", concurrency_id="read")
-    go.click(answering.api_worklist, files, record, api_name="worklist", concurrency_id="worklist")
-    go.click(answering.api_feedback, texts, record, api_name="feedback")
-    go.click(answering.api_answers, None, record, api_name="answers")
+    go.click(endpoints.predict, file, record, api_name="predict", concurrency_id="read")
+    go.click(endpoints.worklist, files, record, api_name="worklist", concurrency_id="worklist")
+    go.click(endpoints.feedback, texts, record, api_name="feedback")
+    go.click(endpoints.answers, None, record, api_name="answers")

@@ -2,9 +2,9 @@
 
 import base64
 import dataclasses
+import functools
 import io
-import math
-import sys
+import secrets
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -16,15 +16,17 @@ import gradio as gr
 
 from cxr_keras3 import images
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.images import patients
+from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.serving import Predictor
-from cxr_keras3.serving.inputs import printable
-from demo import agreement, examples, feedback, quality, reading, standing, worklist
+from cxr_keras3.serving.inputs import Input, printable
+from demo import agreement, answers, examples, feedback, pictures, quality, reading, result, standing, viewing, worklist
 from demo.jobs import Jobs
 from demo.pages import banners
 from demo.pages import page as template
-from demo.questions import Answered, Chosen, Example, Film, Films, Numbered, Place, Said, Sent
-from demo.reading import Download
+from demo.questions import Answered, Chosen, Example, Film, Films, Listed, Numbered, Place, Said, Sent
 from demo.uploads import Uploads
+from demo.viewing import Download
 
 WAIT_SECONDS = 2.0
 """For which the page's question for new rows of a worklist is held."""
@@ -33,17 +35,20 @@ WAIT_SECONDS = 2.0
 class Desk:
     """What the page and the endpoints for programs call, on one or two runs."""
 
-    def __init__(self, predictors: Sequence[Predictor], store: feedback.Store, uploads: Uploads) -> None:
+    def __init__(
+        self, predictors: Sequence[Predictor], decoders: Decoders, store: answers.Store, uploads: Uploads
+    ) -> None:
         self.predictors, self.predictor = predictors, predictors[0]
-        self._store, self._uploads = store, uploads
-        self._jobs = Jobs(self.predictor)
+        self.store, self._decoders, self._uploads = store, decoders, uploads
+        self._key = secrets.token_bytes(32)
+        self.jobs = Jobs(self.predictor)
         self._said = banners(self.predictor.run)
         self._examples = ThreadPoolExecutor(1, "examples").submit(examples.choose, self.predictor)
 
     def greet(self, _: object, __: str) -> dict[str, Any]:
         """What is shown before any film: what this is, and the example films."""
         films = [
-            {"name": each.name, "words": each.words, "picture": reading.data_uri_of_png(each.content)}
+            {"name": each.name, "words": each.words, "picture": pictures.data_uri_of_png(each.content)}
             for each in self._examples.result()
         ]
         return {"films": films, "about": standing.about(self.predictor.run)}
@@ -53,14 +58,14 @@ class Desk:
         name, content = self._content(asked, session)
         read = reading.read_film(self.predictor, name, content)
         stem = f"chest-film-{read.digest[:8]}"
-        page = reading.result_page(self.predictor, read, said=self._said)
+        page = result.result_page(self.predictor, read, said=self._said)
         files = [
-            Download(f"{stem}.json", "application/json", reading.result_json(self.predictor, read)),
+            Download(f"{stem}.json", "application/json", result.result_json(self.predictor, read)),
             Download(f"{stem}.html", "text/html", page),
         ]
         return {
             "name": name,
-            "view": dataclasses.asdict(reading.view(read, files=files)),
+            "view": dataclasses.asdict(viewing.view(read, files=files)),
             "headline": reading.headline(self.predictor, read),
             "findings": reading.findings(self.predictor, read),
             "standing": standing.standing(self.predictor.run),
@@ -68,13 +73,36 @@ class Desk:
             "predicted": read.prediction.predicted,
             "named": "" if read.prediction.withheld else read.prediction.predicted,
             "readable": read.pixels is not None,
-            "labels": [*self.predictor.run.class_names, *feedback.OTHER_LABELS],
+            "labels": [*self.predictor.run.class_names, *answers.OTHER_LABELS],
         }
 
-    def picture(self, asked: Film, session: str) -> dict[str, Any]:
-        """A film in full size."""
+    def whole(self, asked: Film, session: str) -> dict[str, Any]:
+        """All that a film's file holds, in its own size and depth."""
         _, content = self._content(asked, session)
-        return {"picture": reading.data_uri_of_png(images.encode_png(self.predictor.decode(content).pixels))}
+        return dataclasses.asdict(self._decoders.call(pictures.whole, content))
+
+    def priors(self, asked: Listed, _: str) -> dict[str, Any]:
+        """Films of the same patient in a worklist, by their number, and how many days earlier each was taken."""
+        job = self.jobs.job(asked.job)
+        new = [self._taken(film) for film in job.found[len(job.taken) : worklist.MOST_COMPARED]]
+        job.taken = job.taken + new  # at once: another question may do the same
+        mine = job.taken[asked.index] if asked.index < len(job.taken) else None
+        others = [] if mine is None else [(i, each) for i, each in enumerate(job.taken) if i != asked.index and each]
+        return {
+            "films": [
+                {"index": index, "days": each.day and mine.day and mine.day - each.day}
+                for index, each in others
+                if mine and each.patient == mine.patient
+            ]
+        }
+
+    def _taken(self, film: Input) -> patients.Taken | None:
+        try:
+            head = worklist.beginning(film)
+            is_dicom = head[128:132] == b"DICM"
+            return self._decoders.call(functools.partial(patients.taken, key=self._key), head) if is_dicom else None
+        except images.ImageError:
+            return None
 
     def compare(self, asked: Film, session: str) -> dict[str, Any]:
         """One film and the answers of both runs."""
@@ -86,7 +114,7 @@ class Desk:
             "answers": [
                 {
                     "model": predictor.run.name,
-                    "view": dataclasses.asdict(reading.view(each)),
+                    "view": dataclasses.asdict(viewing.view(each)),
                     "findings": reading.headline(predictor, each) + reading.findings(predictor, each),
                 }
                 for predictor, each in zip(self.predictors, reads, strict=True)
@@ -95,34 +123,34 @@ class Desk:
 
     def add_films(self, asked: Films, session: str) -> dict[str, Any]:
         """Begins a worklist, or adds to one."""
-        files = self._claim(asked.files, session)
-        job = asked.job or self._jobs.start(session)
+        files = self.claim(asked.files, session)
+        job = asked.job or self.jobs.start(session)
         try:
-            self._jobs.add(job, files)
+            self.jobs.add(job, files)
         except UserError:
             if asked.job is None:
-                self._jobs.forget(name=job)
+                self.jobs.forget(name=job)
             raise
         return {"job": job}
 
     def rows(self, asked: Place, _: str) -> dict[str, Any]:
         """The rows of a worklist that the page has not, once there are some."""
-        job = self._jobs.wait(asked.job, asked.after, WAIT_SECONDS)
+        job = self.jobs.wait(asked.job, asked.after, WAIT_SECONDS)
         return {
             "rows": [dataclasses.asdict(row) for row in job.rows[asked.after :]],
             "total": len(job.found),
-            "running": self._jobs.is_running(job),
+            "running": self.jobs.is_running(job),
             "failed": job.failed,
         }
 
     def stop(self, asked: Place, _: str) -> dict[str, Any]:
         """Stops a worklist."""
-        self._jobs.stop(asked.job)
+        self.jobs.stop(asked.job)
         return {}
 
     def table(self, asked: Chosen, _: str) -> dict[str, Any]:
         """Rows of a worklist as a CSV file, in the order asked for."""
-        predictions = self._jobs.job(asked.job).predictions
+        predictions = self.jobs.job(asked.job).predictions
         chosen = [predictions[index] for index in asked.indices if 0 <= index < len(predictions)]
         return {"csv": worklist.as_csv(self.predictor, chosen)}
 
@@ -132,7 +160,7 @@ class Desk:
         if asked.keep:
             _, content = self._content(asked, session)
             film = images.canonical(self.predictor.decode(content).pixels)[..., 0]
-        kept = self._store.add(
+        kept = self.store.add(
             sha256=asked.sha256,
             model=self.predictor.run.name,
             predicted=asked.predicted,
@@ -145,13 +173,13 @@ class Desk:
 
     def withdraw(self, asked: Answered, _: str) -> dict[str, Any]:
         """Takes a reader's answer back."""
-        self._store.withdraw(asked.sha256, asked.reader.strip())
+        self.store.withdraw(asked.sha256, asked.reader.strip())
         return {}
 
     def answered(self, asked: Answered, _: str) -> dict[str, Any]:
         """What a reader said of a film before; an empty label where nothing."""
         reader = asked.reader.strip()
-        mine = [each.label for each in self._store.answers() if (each.sha256, each.reader) == (asked.sha256, reader)]
+        mine = [each.label for each in self.store.answers() if (each.sha256, each.reader) == (asked.sha256, reader)]
         return {"label": mine[-1] if mine else ""}
 
     def report(self, asked: Numbered, _: str) -> dict[str, Any]:
@@ -163,7 +191,7 @@ class Desk:
         """The answers as a zip file in base64, for the button that exports them."""
         buffer = io.BytesIO()
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            feedback.export(self._store, Path(folder), comments=False)
+            feedback.export(self.store, Path(folder), comments=False)
             for path in sorted(Path(folder).rglob("*")):
                 if path.is_file():
                     archive.write(path, path.relative_to(folder).as_posix())
@@ -171,57 +199,17 @@ class Desk:
 
     def quality(self) -> list[str]:
         """How good each run is, and how far readers agree."""
-        with Messages():
-            pages = [quality.render(predictor.run, index) for index, predictor in enumerate(self.predictors)]
-            agreeing = template("agreements.html").render(agreements=agreement.agreements(self._store.answers()))
-            return [*pages, agreeing]
-
-    def api_predict(self, file: str, request: gr.Request) -> dict[str, Any]:
-        """Scores one chest X-ray file, and says whether it was accepted, with probabilities, flag and warnings."""
-        if file is None:
-            raise gr.Error("A file is needed, received none.", print_exception=False)
-        with Messages():
-            ((path, name),) = self._claim([Sent(path=file, name=Path(file).name)], request.session_hash)
-            return reading.read_film(self.predictor, name, images.read(path)).record()
-
-    def api_worklist(self, files: list[str], request: gr.Request) -> list[dict[str, Any]]:
-        """Scores many files or zip archives; returns one record a film, in their order."""
-        with Messages():
-            sent = self._claim([Sent(path=file, name=Path(file).name) for file in files or []], request.session_hash)
-            name = self._jobs.start("", patience=math.inf)
-            try:
-                self._jobs.add(name, sent)
-                job = self._jobs.wait(name, sys.maxsize, None)
-            finally:
-                self._jobs.forget(name=name)
-        if job.failed:
-            raise gr.Error("The worklist could not be scored.", print_exception=False)
-        return [prediction.record() for prediction in job.predictions]
-
-    def api_feedback(self, sha256: str, label: str, predicted: str, comment: str, reader: str) -> dict[str, Any]:
-        """Keeps a reader's label for a film that /predict answered, named by its sha256."""
-        with Messages():
-            return dataclasses.asdict(
-                self._store.add(
-                    sha256=sha256,
-                    model=self.predictor.run.name,
-                    predicted=predicted,
-                    label=label,
-                    comment=comment,
-                    reader=reader,
-                )
-            )
-
-    def api_answers(self) -> list[dict[str, Any]]:
-        """All answers that readers gave, the oldest first, without their comments."""
-        return [dataclasses.asdict(answer) for answer in feedback.without_comments(self._store.answers())]
+        pages = [quality.render(predictor.run, index) for index, predictor in enumerate(self.predictors)]
+        agreeing = template("agreements.html").render(agreements=agreement.agreements(self.store.answers()))
+        return [*pages, agreeing]
 
     def end(self, request: gr.Request) -> None:
         """Stops the worklists of a page that was closed, and deletes its uploads."""
-        self._jobs.forget(session=request.session_hash)
+        self.jobs.forget(session=request.session_hash)
         self._uploads.forget(request.session_hash)
 
-    def _claim(self, files: Sequence[Sent], session: str | None) -> list[tuple[Path, str]]:
+    def claim(self, files: Sequence[Sent], session: str | None) -> list[tuple[Path, str]]:
+        """Where uploads lie, and their names; see `Uploads.claim`."""
         paths = self._uploads.claim(session, [file.path for file in files])
         return [(path, printable(file.name)) for path, file in zip(paths, files, strict=True)]
 
@@ -234,22 +222,12 @@ class Desk:
                 raise UserError(f"there are {len(chosen)} examples, received number {film.index + 1}; reload the page")
             return chosen[film.index].name, chosen[film.index].content
         if isinstance(film, Sent):
-            ((path, name),) = self._claim([film], session)
+            ((path, name),) = self.claim([film], session)
             return name, images.read(path)
-        found = self._jobs.job(film.job).found
+        found = self.jobs.job(film.job).found
         if film.index >= len(found):
             raise UserError("this film is not in the worklist any more; read it again")
         return found[film.index].name, worklist.content(found[film.index])
-
-
-class Messages:
-    """Shows a user's mistake as a message on the page; all else stays hidden behind the word "Error"."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, UserError):
-            raise gr.Error(sentence(error), print_exception=False) from None
 
 
 def sentence(error: UserError) -> str:

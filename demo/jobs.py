@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.images.patients import Taken
 from cxr_keras3.serving import Prediction, Predictor
 from cxr_keras3.serving.inputs import Input
 from demo import worklist
@@ -44,6 +45,7 @@ class Job:
         named: How often each name stands among them.
         predictions: The answers to the first of them, without pictures.
         rows: What the table shows of these.
+        taken: Of whom the first of its films are, and of when, where a page has asked; None of those that do not say.
         parts: What is still to be scored.
         asked: When a page last asked, on the monotonic clock.
         failed: Whether scoring ended in an error of ours.
@@ -55,6 +57,7 @@ class Job:
     named: Counter[str] = field(default_factory=Counter)
     predictions: list[Prediction] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    taken: list[Taken | None] = field(default_factory=list)
     parts: deque[Iterator[Prediction]] = field(default_factory=deque)
     asked: float = field(default_factory=time.monotonic)
     failed: bool = False

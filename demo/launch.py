@@ -8,7 +8,7 @@ from cxr_keras3 import serving
 from cxr_keras3.base import progress
 from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.run.folder import Run
-from demo import feedback, server
+from demo import answers, server
 from demo.pages import banners
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -25,12 +25,13 @@ def launch(options: argparse.Namespace, *, login: tuple[str, str] | None) -> Non
     listening = server.listen(options.host, options.port)
     with Decoders() as decoders:
         predictors = [serving.load(run, runtime=options.runtime, decode=decoders.decode) for run in runs]
-        _serve(options, predictors, listening, login=login)
+        _serve(options, predictors, decoders, listening, login=login)
 
 
 def _serve(
     options: argparse.Namespace,
     predictors: list[serving.Predictor],
+    decoders: Decoders,
     listening: socket.socket,
     *,
     login: tuple[str, str] | None,
@@ -48,10 +49,15 @@ def _serve(
         server.prepare_environment(folder)
         from demo import app, uploads  # noqa: PLC0415 -- imports Gradio, which reads the environment then
 
-        store = feedback.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
+        store = answers.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
         kept = uploads.Uploads(folder)
         page = app.build_page(
-            predictors, store=store, uploads=kept, asks_for_user=login is not None, said=options.banner
+            predictors,
+            decoders=decoders,
+            store=store,
+            uploads=kept,
+            asks_for_user=login is not None,
+            said=options.banner,
         )
         hosts = [*options.allow_host, options.host]
         served = server.application(

@@ -1,5 +1,6 @@
 """Many films at once: a table sorted by how abnormal they look, and a CSV file. Pure functions, without Gradio."""
 
+import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,12 +9,15 @@ from pathlib import Path
 
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import MAX_FILE_BYTES, ImageError
+from cxr_keras3.images.patients import HEADER_BYTES
 from cxr_keras3.serving import Prediction, Predictor, inputs
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.serving.results import Results
-from demo.reading import thumbnail
+from demo.pictures import thumbnail
 
 THUMBNAIL_SIDE = 64
+MOST_COMPARED = 2000
+"""Films of a worklist whose headers are looked at for films of one patient, each some two milliseconds."""
 
 
 def find(files: Sequence[tuple[Path, str]], *, named: Counter[str]) -> list[Input]:
@@ -57,6 +61,18 @@ def content(film: Input) -> bytes:
     if callable(film.content):
         return film.content()
     raise TypeError(f"an uploaded film is a file or lies in an archive, received {type(film.content).__name__}")
+
+
+def beginning(film: Input) -> bytes:
+    """A film's first bytes: its header, where it is a DICOM file.
+
+    Raises:
+        ImageError: As `content`.
+    """
+    if isinstance(film.content, Path):
+        with contextlib.suppress(OSError), film.content.open("rb") as file:
+            return file.read(HEADER_BYTES)
+    return content(film)[:HEADER_BYTES]
 
 
 def score(predictor: Predictor, found: Sequence[Input]) -> Iterator[Prediction]:

@@ -33,7 +33,7 @@ from cxr_keras3.run.site import SCHEMA_VERSION as SITE_SCHEMA_VERSION
 from cxr_keras3.run.site import Difference, Site
 from cxr_keras3.serving import inputs, predictor, results, runtimes
 from cxr_keras3.training import checkpoint
-from demo import feedback, quality
+from demo import answers, feedback, quality
 from tests import drawn_run, image_files
 from tfds_cxr import database, leaks, phantom
 from tfds_cxr.labels import LABELS
@@ -61,9 +61,9 @@ def prepare(folder: Path) -> None:
     _write_archives(folder)
     with state.opened(folder / "state.sqlite3", model="drawn") as known:
         known.begin(known.see("1.2.3", instances=4))
-    store = feedback.Store(folder / "feedback", LABELS)
+    store = answers.Store(folder / "feedback", LABELS)
     store.add(sha256="a" * 64, model="drawn", predicted="COVID", label="Normal", comment="clear")
-    for path in (folder / "state.sqlite3", folder / "feedback" / feedback.DATABASE):
+    for path in (folder / "state.sqlite3", folder / "feedback" / answers.DATABASE):
         with contextlib.closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode=DELETE")  # one file
     (folder / "qido.json").write_text(_headers())
@@ -290,7 +290,7 @@ READERS = {
     "archive": Reader("qido.json", _ask_archive),
     "feedback": Reader(
         "feedback/feedback.sqlite3",
-        lambda folder, _: feedback.export(feedback.Store(folder / "feedback", LABELS), folder / "out"),
+        lambda folder, _: feedback.export(answers.Store(folder / "feedback", LABELS), folder / "out"),
     ),
     "dicom": Reader("dicom", lambda _, path: images.decode(path)),
     "picture": Reader("picture", lambda _, path: images.decode(path)),

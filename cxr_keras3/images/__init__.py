@@ -9,6 +9,7 @@ from cxr_keras3.images.film import (
     Film,
     ImageError,
     NotAChestFilmError,
+    Window,
 )
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Film",
     "ImageError",
     "NotAChestFilmError",
+    "Window",
     "canonical",
     "decode",
     "encode_png",

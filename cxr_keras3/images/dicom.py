@@ -61,7 +61,7 @@ def decode_dicom(data: bytes, *, with_values: bool = False) -> Film:
     turned = bool(orientation_notes) and str(dataset.PatientOrientation[0])[:1] in "HF"
     spacing = _spacing(dataset, turned=turned)
     used = shades.values[np.bincount(patterns.ravel(), minlength=len(shades.values)) > 0]
-    window = Window.between(*shades.span, used, is_inverted=shades.is_inverted)
+    window = Window.between(*shades.span, used, bits=int(dataset.BitsStored), is_inverted=shades.is_inverted)
     values = _upright(shades.values[patterns], dataset)[0] if with_values else None
     return Film(pixels, mode, tuple(notes), str(uid) if uid.is_valid else None, spacing, window, values)
 

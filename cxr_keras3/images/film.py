@@ -54,6 +54,7 @@ class Window:
         width: As DICOM's Window Width.
         lowest: Least value of the film.
         highest: Greatest value of the film.
+        bits: That the file stores a value in.
         is_inverted: Whether low values are white.
     """
 
@@ -61,13 +62,16 @@ class Window:
     width: float
     lowest: int
     highest: int
+    bits: int = 8
     is_inverted: bool = False
 
     @classmethod
-    def between(cls, low: float, high: float, values: npt.NDArray[np.integer], *, is_inverted: bool = False) -> Self:
+    def between(
+        cls, low: float, high: float, values: npt.NDArray[np.integer], *, bits: int, is_inverted: bool = False
+    ) -> Self:
         """The window that shows `low` as black and `high` as white, and with `high` not above `low` splits there."""
         level, width = ((low + high) / 2 + 0.5, high - low + 1) if high > low else (low + 1, 2.0)
-        return cls(level, width, int(values.min()), int(values.max()), is_inverted)
+        return cls(level, width, int(values.min()), int(values.max()), bits, is_inverted)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,6 @@ that takes too much is ended, and another takes its place: no file can stop anyo
 """
 
 import contextlib
-import functools
 import multiprocessing
 import os
 import queue
@@ -57,13 +56,13 @@ class Decoders:
         for decoder in self._all:
             decoder.stop()
 
-    def decode(self, data: bytes, *, with_values: bool = False) -> Film:
+    def decode(self, data: bytes) -> Film:
         """See `images.decode`; waits where all are busy.
 
         Raises:
             ImageError: Whatever keeps the bytes from becoming a film, too much time or memory among it.
         """
-        return self.call(functools.partial(decode, with_values=with_values), data)
+        return self.call(decode, data)
 
     def call(self, function: Callable[[bytes], _Made], data: bytes) -> _Made:
         """What a function makes of the bytes of a stranger's file; waits where all are busy.

@@ -40,7 +40,7 @@ def wide_film(image: Image.Image, mode: str, tags: dict[int, object], *, with_va
     pixels = apply_window(values, low, high)
     window, handed_on = None, None
     if values.dtype.kind in "iu" and float(values.max()) - float(values.min()) < _MOST_VALUES:
-        window = Window.between(low, high, values, is_inverted=is_inverted)
+        window = Window.between(low, high, values, bits=16 if "16" in mode else 32, is_inverted=is_inverted)
         handed_on = values.astype(np.int32) if with_values and values.max() < 2**31 else None
     return Film(255 - pixels if is_inverted else pixels, mode, (WINDOW_GUESSED,), window=window, values=handed_on)
 

@@ -27,7 +27,7 @@ export function start(element) {
       answer.answers.forEach(({ view, findings, model }, index) => {
         sides[index].name.textContent = model;
         sides[index].findings.innerHTML = findings;
-        sides[index].viewer.show(view, () => ask("picture", { film }));
+        sides[index].viewer.show(view, () => ask("whole", { film }));
       });
     } catch (error) {
       if (ticket !== latest) return;

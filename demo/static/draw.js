@@ -1,4 +1,4 @@
-// What is painted: the film through its window, activation maps, outlines of lungs and maps.
+// What is painted: the film through its window, activation maps, outlines of lungs and maps, distances.
 const INFERNO = ["#000004", "#1f0c48", "#550f6d", "#88226a", "#ba3655", "#e35933", "#f98e09", "#f9c932", "#fcffa4"];
 const LUNG_COLOURS = ["#ffb000", "#00c8ff"]; // the patient's right lung, and the left
 
@@ -8,16 +8,16 @@ const PALETTE = Array.from({ length: 256 }, (_, value) => {
   return [0, 1, 2].map((i) => Math.round((1 - part) * channel(INFERNO[low], i) + part * channel(INFERNO[low + 1], i)));
 });
 
-// Greys, 0 to `top`, through a window, as DICOM PS3.3 C.11.2.1.2.1 has it.
-export function paintFilm(canvas, grey, top, { level, width, invert }) {
+// A film (see values.js) through a window, as DICOM PS3.3 C.11.2.1.2.1 has it.
+export function paintFilm(canvas, { numbers, count, valueOf }, { level, width }, inverted) {
   const context = canvas.getContext("2d"), picture = context.createImageData(canvas.width, canvas.height);
-  const shades = Uint8ClampedArray.from({ length: top + 1 }, (_, value) => {
-    const seen = ((value - (level - 0.5)) / (width - 1) + 0.5) * 255;
-    return invert ? 255 - seen : seen;
+  const shades = Uint8ClampedArray.from({ length: count }, (_, number) => {
+    const seen = ((valueOf(number) - (level - 0.5)) / (width - 1) + 0.5) * 255;
+    return inverted ? 255 - seen : seen;
   });
   const table = Uint32Array.from(shades, (shade) => (0xff << 24) | (shade << 16) | (shade << 8) | shade);
   const pixels = new Uint32Array(picture.data.buffer);
-  for (let i = 0; i < grey.length; i++) pixels[i] = table[grey[i]];
+  for (let i = 0; i < numbers.length; i++) pixels[i] = table[numbers[i]];
   context.putImageData(picture, 0, 0);
 }
 
@@ -88,4 +88,20 @@ export function paintLegend(canvas) {
     context.fillStyle = `rgb(${PALETTE[Math.round((x / (canvas.width - 1)) * 255)].join(",")})`;
     context.fillRect(x, 0, 1, canvas.height);
   }
+}
+
+// A line between two points of a film, in shares of it, and its length.
+export function drawRuler(ruler, stage, pan, line, study) {
+  const box = pan.getBoundingClientRect(), outer = stage.getBoundingClientRect();
+  ruler.classList.toggle("shown", Boolean(line));
+  if (!line) return;
+  const at = ([x, y]) => [box.left - outer.left + x * box.width, box.top - outer.top + y * box.height];
+  const [[x1, y1], [x2, y2]] = line.map(at);
+  ruler.querySelectorAll("line").forEach((each) => Object.entries({ x1, y1, x2, y2 }).forEach(([name, value]) => each.setAttribute(name, value)));
+  const words = ruler.querySelector("text"), [across, down] = study.size;
+  const [right, below] = [(line[1][0] - line[0][0]) * across, (line[1][1] - line[0][1]) * down];
+  const [stepDown, stepAcross] = study.spacing || [1, 1];
+  words.textContent = `${Math.hypot(right * stepAcross, below * stepDown).toFixed(study.spacing ? 1 : 0)} ${study.spacing ? "mm" : "pixels"}`;
+  words.setAttribute("x", Math.max(x1, x2) + 8);
+  words.setAttribute("y", (y1 + y2) / 2);
 }

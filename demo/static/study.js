@@ -1,11 +1,12 @@
 // One film at a time: what is asked last is what is shown, and nothing of the film before stands beside its name.
 import { feedback } from "./feedback.js";
 import { field, listen, takes } from "./files.js";
+import { prior } from "./prior.js";
 import { ask, connect, upload } from "./server.js";
 import { listenToTabs, turnTo } from "./tabs.js";
 import { makeViewer } from "./viewer.js";
 
-let element, viewer, form, latest = 0, list = null;
+let element, viewer, form, before, latest = 0, list = null;
 const find = (selector) => element.querySelector(selector);
 
 export function start(root, server) {
@@ -13,7 +14,8 @@ export function start(root, server) {
   listen();
   listenToTabs();
   element = root;
-  viewer = makeViewer(find("#viewer"), { turn, leave: () => list && turnTo("worklist") });
+  viewer = makeViewer(find("#viewer"), { turn, leave: () => list && turnTo("worklist"), changed: () => before?.changed() });
+  before = prior(root, viewer);
   form = feedback(find("#feedback"));
   field(find(".pick input"));
   takes("study", ([chosen]) => open(chosen.name, () => sent(chosen)));
@@ -66,6 +68,7 @@ function clear(name) {
   find(".name").textContent = `Reading ${name}…`;
   element.querySelector(".study").setAttribute("aria-busy", "true");
   viewer.clear("Reading…");
+  before.clear();
   find("#headline").replaceChildren();
   find("#findings").replaceChildren();
   form.hide();
@@ -79,7 +82,8 @@ function show(answer, film) {
   find("#headline").innerHTML = answer.headline; // escaped by the server's templates
   find("#findings").innerHTML = answer.findings + answer.standing;
   form.show(answer, film);
-  viewer.show(answer.view, () => ask("picture", { film }));
+  const around = list;
+  viewer.show(answer.view, () => ask("whole", { film }), () => before.ready(film, around));
   viewer.focus();
 }
 

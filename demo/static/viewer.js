@@ -1,20 +1,34 @@
 // The film, its window, zoom and activation maps. Everything happens here; the server is not asked again.
 // Names come from strangers: they are only ever written as text, never as HTML.
-import { paintFilm, paintHeat, paintLegend, paintLungs } from "./draw.js";
+import { drawRuler, paintFilm, paintHeat, paintLegend, paintLungs } from "./draw.js";
 import { hands } from "./hands.js";
 import { save } from "./server.js";
+import { fromPicture, unpack } from "./values.js";
 
 const OPACITY = 45, LARGEST = 16; // per cent; times
+const DWELL = 300; // milliseconds on a film before all of it is asked for: who turns pages has none of each
 
 // Brings a viewer to life; `element` holds the markup of viewer.html. Returns what shows a film in it.
-export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) {
+// `changed` is told of each new window and place, see `state`.
+export function makeViewer(element, { turn = () => {}, leave = () => {}, changed = () => {} } = {}) {
   const find = (selector) => element.querySelector(selector);
   const stage = find(".stage"), pan = find(".pan"), film = find("canvas.film"), heat = find("canvas.heat"), lungs = find("canvas.lungs");
   const view = { opacity: OPACITY, level: 128, width: 256, scale: 1, x: 0, y: 0, invert: false, chosen: "", hidden: false, lungs: true, measuring: false };
-  let study = null, grey = null, top = 255, line = null;
-  film.getContext("2d", { willReadFrequently: true }); // how it is first asked for decides
+  let study = null, held = null, line = null, asked = 0;
 
-  const drawFilm = () => { if (grey) paintFilm(film, grey, top, view); };
+  const range = () => study.window.highest - study.window.lowest + 1;
+  function paint() {
+    if (held) paintFilm(film, held, view, view.invert !== study.window.is_inverted);
+  }
+  function drawFilm() {
+    paint();
+    changed();
+  }
+  function drawSoon() {
+    cancelAnimationFrame(asked); // a mouse tells more places than a screen shows
+    asked = requestAnimationFrame(paint);
+    changed();
+  }
   function drawHeat() {
     const map = study && !view.hidden && study.maps.find((each) => each.name === view.chosen);
     find(".where").textContent = map ? map.words : study && study.maps.length ? "No map is shown." : "";
@@ -26,20 +40,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     lungs.dataset.shown = String(shown.length > 0);
     paintLungs(lungs, shown);
   }
-  function drawLine() {
-    const box = pan.getBoundingClientRect(), outer = stage.getBoundingClientRect(), ruler = find(".ruler");
-    ruler.classList.toggle("shown", Boolean(line));
-    if (!line) return;
-    const at = ([x, y]) => [box.left - outer.left + x * box.width, box.top - outer.top + y * box.height];
-    const [[x1, y1], [x2, y2]] = line.map(at);
-    ruler.querySelectorAll("line").forEach((each) => Object.entries({ x1, y1, x2, y2 }).forEach(([name, value]) => each.setAttribute(name, value)));
-    const words = ruler.querySelector("text"), [across, down] = study.size;
-    const [right, below] = [(line[1][0] - line[0][0]) * across, (line[1][1] - line[0][1]) * down];
-    const [stepDown, stepAcross] = study.spacing || [1, 1];
-    words.textContent = `${Math.hypot(right * stepAcross, below * stepDown).toFixed(study.spacing ? 1 : 0)} ${study.spacing ? "mm" : "pixels"}`;
-    words.setAttribute("x", Math.max(x1, x2) + 8);
-    words.setAttribute("y", (y1 + y2) / 2);
-  }
+  const drawLine = () => drawRuler(find(".ruler"), stage, pan, line, study);
 
   function place() {
     const limit = (side) => (side * (view.scale - 1)) / 2;
@@ -48,6 +49,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     pan.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
     stage.classList.toggle("zoomed", view.scale > 1);
     drawLine();
+    changed();
   }
   function zoom(factor, x = 0, y = 0) {
     const scale = Math.max(1, Math.min(LARGEST, view.scale * factor)), grown = scale / view.scale;
@@ -59,10 +61,10 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     place();
   }
   function setWindow(right, down) {
-    view.width = Math.round(Math.max(2, Math.min(2 * (top + 1), view.width + right * (top + 1))));
-    view.level = Math.round(Math.max(0, Math.min(top, view.level - down * (top + 1))));
+    view.width = Math.round(Math.max(2, Math.min(2 * range(), view.width + right * range())));
+    view.level = Math.round(Math.max(study.window.lowest, Math.min(study.window.highest, view.level - down * range())));
     showControls();
-    drawFilm();
+    drawSoon();
   }
   function measure(event, when) {
     const box = pan.getBoundingClientRect();
@@ -74,10 +76,12 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
   function showControls() {
     element.querySelectorAll("input[type=range]").forEach((input) => {
       const name = input.dataset.of;
-      if (name !== "opacity") input.max = name === "level" ? top : 2 * (top + 1);
+      if (name === "level") Object.assign(input, { min: study.window.lowest, max: study.window.highest });
+      if (name === "width") input.max = 2 * range();
       input.value = view[name];
-      input.nextElementSibling.textContent = name === "opacity" ? `${view.opacity} %` : view[name];
+      input.nextElementSibling.textContent = name === "opacity" ? `${view.opacity} %` : Math.round(view[name]);
     });
+    find(".levels").textContent = held ? `Level ${Math.round(view.level)}  Width ${Math.round(view.width)}` : "";
     for (const [name, on] of [["invert", view.invert], ["lungs", view.lungs], ["measure", view.measuring]]) {
       find(`[data-do=${name}]`).setAttribute("aria-pressed", String(on));
     }
@@ -94,6 +98,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     if (map) choose(map.name);
   }
 
+  const start = () => ({ level: study.window.level, width: study.window.width });
   const fit = () => { Object.assign(view, { scale: 1, x: 0, y: 0 }); place(); };
   const actions = {
     in: () => zoom(1.25),
@@ -103,7 +108,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     lungs: () => { view.lungs = !view.lungs; drawLungs(); },
     map: () => { view.hidden = !view.hidden; drawHeat(); },
     measure: () => { view.measuring = !view.measuring; },
-    reset: () => { Object.assign(view, study.window, { opacity: OPACITY, invert: false, measuring: false }); line = null; fit(); drawFilm(); drawHeat(); },
+    reset: () => { Object.assign(view, start(), { opacity: OPACITY, invert: false, measuring: false }); line = null; fit(); drawFilm(); drawHeat(); },
     escape: () => {
       if (!line && !view.measuring) leave();
       line = null;
@@ -162,7 +167,8 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
   }
 
   function clear(words = "No film") {
-    study = grey = line = null;
+    study = held = line = null;
+    find(".levels").textContent = "";
     film.dataset.ready = "false";
     film.setAttribute("aria-label", "");
     find(".empty").textContent = words;
@@ -174,12 +180,11 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     drawLine();
   }
 
-  // Shows a film and its maps; `whole` asks for the picture in full size where the first is a smaller one.
-  async function show(value, whole) {
+  // Shows a film and its maps, and calls `shown`; `whole` asks for all that the file holds where the first picture is not that.
+  async function show(value, whole, shown = () => {}) {
     clear("The file holds no picture.");
     study = value;
-    top = 255;
-    Object.assign(view, study.window, { scale: 1, x: 0, y: 0, invert: false, hidden: false, opacity: OPACITY, measuring: false });
+    Object.assign(view, start(), { scale: 1, x: 0, y: 0, invert: false, hidden: false, opacity: OPACITY, measuring: false });
     find(".viewer").classList.toggle("mapped", study.maps.length > 0);
     find("[data-do=lungs]").hidden = study.lungs.length === 0;
     find(".tools").hidden = !study.film && !study.files.length;
@@ -187,7 +192,11 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     downloads();
     choose(study.chosen);
     showControls();
-    if (!study.film || !(await load(value, study.film))) return;
+    if (!study.film) return;
+    const picture = Object.assign(new Image(), { src: study.film });
+    await picture.decode();
+    if (study !== value) return; // another film came meanwhile
+    hold(fromPicture(picture, study.window), study.is_whole);
     find(".viewer").classList.add("loaded");
     stage.dataset.empty = "false";
     film.setAttribute("aria-label", study.alt);
@@ -198,33 +207,44 @@ export function makeViewer(element, { turn = () => {}, leave = () => {} } = {}) 
     drawLungs();
     place();
     film.dataset.ready = "true";
-    if (film.width === study.size[0]) return;
+    shown();
+    if (study.is_whole) return;
+    await new Promise((resolve) => setTimeout(resolve, DWELL));
     try {
-      const { picture } = await whole();
-      await load(value, picture);
+      const all = study === value && (await unpack(await whole(), study.window));
+      if (all && study === value) hold(all, true);
     } catch (error) {
-      if (study === value) find(".depth").textContent += `; in full size: ${error.message}`;
+      if (study === value) find(".depth").textContent += `; all of it: ${error.message}`;
     }
   }
 
-  // Paints a picture of the film; says whether it is still the one that is asked for.
-  async function load(value, uri) {
-    const picture = new Image();
-    picture.src = uri;
-    await picture.decode();
-    if (study !== value) return false; // another film came meanwhile
-    const { width, height } = picture;
-    Object.assign(film, { width, height });
-    const context = film.getContext("2d");
-    context.drawImage(picture, 0, 0);
-    const data = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
-    grey = Uint8Array.from(data, (pixel) => pixel & 255);
-    const all = width === study.size[0] ? "" : ` of ${study.size[0]} x ${study.size[1]}`;
-    find(".depth").textContent = `${width} x ${height}${all} pixels, ${study.depth}`;
-    drawFilm();
-    return true;
+  // Takes numbers to show, and says what of the film they are.
+  function hold(all, inFullDepth) {
+    held = all;
+    Object.assign(film, { width: held.width, height: held.height });
+    const { size, window: { bits }, origin } = study;
+    const pixels = `${held.width} x ${held.height}${held.width === size[0] ? "" : ` of ${size[0]} x ${size[1]}`} pixels`;
+    const depth = inFullDepth || bits === 8 ? `${bits} bits` : `8 of ${bits} bits`;
+    find(".depth").textContent = `${pixels}, ${depth}${origin ? ` (${origin})` : ""}`;
+    stage.dataset.whole = String(inFullDepth);
+    showControls();
+    paint();
+  }
+
+  // Window and place, in shares of the film's own, so that one of other values and another size can follow.
+  function state() {
+    const { level, width } = start();
+    return { level: (view.level - level) / width, width: view.width / width, invert: view.invert, scale: view.scale, x: view.x / pan.clientWidth, y: view.y / pan.clientHeight };
+  }
+  function follow(other) {
+    if (!held) return;
+    const { level, width } = start();
+    Object.assign(view, { level: level + other.level * width, width: Math.max(2, other.width * width), invert: other.invert, scale: other.scale, x: other.x * pan.clientWidth, y: other.y * pan.clientHeight });
+    place();
+    drawSoon();
+    showControls();
   }
 
   paintLegend(find(".legend canvas"));
-  return { show, clear, focus: () => stage.focus({ preventScroll: true }) };
+  return { show, clear, follow, state, shows: () => Boolean(held), focus: () => stage.focus({ preventScroll: true }) };
 }

@@ -87,6 +87,8 @@ function openRow(row) {
   table.mark(row);
   turnToFilm({ job: of, index: row.index });
   open(row.file, async () => ({ kind: "listed", job: of, index: row.index }), {
+    job: of,
+    rows: () => table.shown(),
     position: () => `${table.place(row) + 1} of ${table.shown().length}`,
     turn: (step) => {
       const next = table.shown()[table.place(row) + step];

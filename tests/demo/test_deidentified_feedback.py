@@ -7,13 +7,13 @@ import numpy as np
 
 from cxr_keras3 import images
 from cxr_keras3.evaluation import external
-from demo import feedback
+from demo import answers, feedback
 from tests.image_files import dicom_bytes, dicom_dataset, picture
 from tfds_cxr.labels import LABELS
 
 
 def test_it_holds_the_films_and_nothing_of_their_patients(tmp_path: Path) -> None:
-    store, archive = feedback.Store(tmp_path / "feedback", LABELS), tmp_path / "archive"
+    store, archive = answers.Store(tmp_path / "feedback", LABELS), tmp_path / "archive"
     archive.mkdir()
     plain, burnt = dicom_dataset(picture()), dicom_dataset(picture(), BurnedInAnnotation="YES")
     for name, dataset in (("Secret^Patient.dcm", plain), ("burnt.dcm", burnt)):

@@ -26,7 +26,21 @@ from cxr_keras3.run.metrics import SCHEMA_VERSION, Metrics
 from cxr_keras3.serving import Predictor, load
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.statistics.figures import UNDEFINED
-from demo import agreement, examples, feedback, pages, quality, reading, standing, uploads, worklist
+from demo import (
+    agreement,
+    answers,
+    examples,
+    feedback,
+    pages,
+    pictures,
+    quality,
+    reading,
+    result,
+    standing,
+    uploads,
+    viewing,
+    worklist,
+)
 from demo.reading import Reading
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
@@ -77,10 +91,10 @@ def test_the_study_says_what_the_predictor_says(served: Predictor, film: bytes, 
     assert list(read.prediction.probabilities) == list(LABELS)
     np.testing.assert_array_equal(read.pixels, images.decode(film).pixels)
     assert read.record()["sha256"] == read.digest
-    result = json.loads(reading.result_json(served, read))
-    assert result.pop("read").startswith("20")
-    assert result.pop("threshold") == 0.5
-    assert result == json.loads(json.dumps(read.record()))
+    said = json.loads(result.result_json(served, read))
+    assert said.pop("read").startswith("20")
+    assert said.pop("threshold") == 0.5
+    assert said == json.loads(json.dumps(read.record()))
 
 
 def test_dicom_warnings_and_identifier_survive_decoding_once(served: Predictor) -> None:
@@ -90,11 +104,11 @@ def test_dicom_warnings_and_identifier_survive_decoding_once(served: Predictor) 
     assert answer.prediction.record() == expected.record() | {"file": "film.dcm"}
     assert answer.prediction.sop_instance_uid == image_files.SOP_INSTANCE_UID
     assert answer.pixels.shape == stored.shape
-    assert "Secret" not in reading.findings(served, answer) + reading.result_page(served, answer, said=[])
+    assert "Secret" not in reading.findings(served, answer) + result.result_page(served, answer, said=[])
 
 
 def test_the_viewer_has_the_film_and_every_map(served: Predictor, read: Reading) -> None:
-    value = reading.view(read)
+    value = viewing.view(read)
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(value.film.split(",")[1]))))
     np.testing.assert_array_equal(shown, read.pixels)
     assert [each.name for each in value.maps] == list(LABELS)
@@ -104,12 +118,12 @@ def test_the_viewer_has_the_film_and_every_map(served: Predictor, read: Reading)
 
 
 def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Reading) -> None:
-    strength = reading.strengths(read.prediction)
+    strength = viewing.strengths(read.prediction)
     assert max(values.max() for values in strength.values()) == 255
     assert strength["Normal"].max() == 0  # its weight is negative
     assert strength["Viral Pneumonia"].max() == pytest.approx(255 * 0.5 / 3.0, abs=1)
-    assert reading.in_words(strength["Normal"], "Normal").startswith("Nothing")
-    assert "% of the strongest of all classes" in reading.in_words(strength["Viral Pneumonia"], "Viral Pneumonia")
+    assert viewing.in_words(strength["Normal"], "Normal").startswith("Nothing")
+    assert "% of the strongest of all classes" in viewing.in_words(strength["Viral Pneumonia"], "Viral Pneumonia")
 
 
 @pytest.mark.parametrize(
@@ -117,16 +131,16 @@ def test_maps_share_one_scale_and_leave_out_what_speaks_against(read: Reading) -
     [(0, 0, "upper left"), (50, 50, "centre"), (95, 50, "lower centre"), (40, 90, "middle right")],
 )
 def test_a_map_is_told_in_words(row: int, column: int, words: str) -> None:
-    strength = np.zeros((reading.MAP_SIDE, reading.MAP_SIDE), np.uint8)
+    strength = np.zeros((viewing.MAP_SIDE, viewing.MAP_SIDE), np.uint8)
     strength[row, column] = 255
-    assert f"strongest in the {words} of the picture." in reading.in_words(strength, "COVID")
+    assert f"strongest in the {words} of the picture." in viewing.in_words(strength, "COVID")
 
 
 def test_a_large_film_is_shown_undistorted_and_reduced(served: Predictor) -> None:
     tall = np.tile(phantom.draw("Normal", seed=3, index=7)[0], (8, 4))
-    value = reading.view(reading.read_film(served, "tall.png", images.encode_png(tall)))
+    value = viewing.view(reading.read_film(served, "tall.png", images.encode_png(tall)))
     with Image.open(io.BytesIO(base64.b64decode(value.film.split(",")[1]))) as shown:
-        assert shown.size == (reading.DISPLAY_SIDE // 2, reading.DISPLAY_SIDE)
+        assert shown.size == (pictures.SIDE // 2, pictures.SIDE)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +187,7 @@ def test_a_class_that_nothing_speaks_for_is_not_named(served: Predictor, read: R
     assert f"No class is named: {why}." in said
     assert "Most probable" not in said
     assert '<details class="research"><summary>' in reading.findings(served, withheld)  # closed
-    assert reading.view(withheld).chosen == ""  # no map of it
+    assert viewing.view(withheld).chosen == ""  # no map of it
     assert worklist.row(served, 0, withheld.prediction).predicted == "class withheld"
 
 
@@ -201,27 +215,27 @@ def test_a_photograph_is_refused_without_a_number(served: Predictor) -> None:
     said = reading.headline(served, refused) + reading.findings(served, refused)
     assert "Not read" in said
     assert "%" not in said
-    value = reading.view(refused)
+    value = viewing.view(refused)
     assert value.film is not None  # the reader sees what was sent
     assert value.maps == ()
-    assert "Not read" in reading.result_page(served, refused, said=[])
+    assert "Not read" in result.result_page(served, refused, said=[])
 
 
 def test_a_file_that_is_no_picture_is_refused(served: Predictor) -> None:
     refused = reading.read_film(served, "text.png", b"this is text")
-    assert reading.view(refused).film is None
+    assert viewing.view(refused).film is None
     assert "Not read" in reading.headline(served, refused)
 
 
 def test_hostile_names_are_text(served: Predictor, read: Reading) -> None:
     hostile = with_name(read, HOSTILE)
-    said = reading.result_page(served, hostile, said=[HOSTILE])
+    said = result.result_page(served, hostile, said=[HOSTILE])
     assert "<img src=x" not in said
     assert "&lt;img src=x" in said
 
 
 def test_the_result_page_stands_alone_and_loads_nothing(served: Predictor, read: Reading) -> None:
-    said = reading.result_page(served, read, said=["Trained on synthetic images."])
+    said = result.result_page(served, read, said=["Trained on synthetic images."])
     assert re.findall(r'(?:src|href)="(?!data:image/png;base64,)', said) == []
     assert pages.NOTICE in said.replace("&#39;", "'")
     assert read.digest in said
@@ -340,7 +354,7 @@ def test_uploads_come_from_their_folder_and_go_with_the_last_session(tmp_path: P
 
 
 def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read: Reading, film: bytes) -> None:
-    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store = answers.Store(tmp_path / "feedback", LABELS)
     archive = tmp_path / "archive" / "deep"
     archive.mkdir(parents=True)
     (archive / "film.png").write_bytes(film)
@@ -361,7 +375,7 @@ def test_feedback_is_exported_as_labels_that_evaluate_reads(tmp_path: Path, read
 
 
 def test_a_reader_has_one_answer_a_film_and_may_take_it_back(tmp_path: Path, read: Reading) -> None:
-    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store = answers.Store(tmp_path / "feedback", LABELS)
     for reader, label in (("AB", "COVID"), ("CD", "COVID"), ("AB", "Poor quality")):
         film = read.prediction.image if reader == "AB" else None
         store.add(sha256=DIGEST, model="m", predicted="COVID", label=label, reader=reader, film=film)
@@ -373,7 +387,7 @@ def test_a_reader_has_one_answer_a_film_and_may_take_it_back(tmp_path: Path, rea
 
 
 def test_two_readers_agree_by_cohens_kappa(tmp_path: Path) -> None:
-    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store = answers.Store(tmp_path / "feedback", LABELS)
     said = {
         "AB": ["COVID", "COVID", "Normal", "Normal"],
         "CD": ["COVID", "Normal", "Normal", "Normal"],
@@ -389,9 +403,9 @@ def test_two_readers_agree_by_cohens_kappa(tmp_path: Path) -> None:
 
 
 def test_answers_of_an_earlier_version_are_read(tmp_path: Path) -> None:
-    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store = answers.Store(tmp_path / "feedback", LABELS)
     store.add(sha256=DIGEST, model="m", predicted="COVID", label="COVID", comment="a name")
-    connection = sqlite3.connect(tmp_path / "feedback" / feedback.DATABASE)
+    connection = sqlite3.connect(tmp_path / "feedback" / answers.DATABASE)
     connection.execute("ALTER TABLE answers DROP COLUMN reader")
     connection.close()
     (answer,) = store.answers()
@@ -400,15 +414,15 @@ def test_answers_of_an_earlier_version_are_read(tmp_path: Path) -> None:
 
 
 def test_a_film_is_kept_only_where_it_was_allowed(tmp_path: Path, read: Reading) -> None:
-    store = feedback.Store(tmp_path / "feedback", LABELS)
+    store = answers.Store(tmp_path / "feedback", LABELS)
     store.add(sha256=read.digest, model="m", predicted="COVID", label="COVID")
-    assert not (tmp_path / "feedback" / feedback.FILMS).exists()
+    assert not (tmp_path / "feedback" / answers.FILMS).exists()
     assert not store.answers()[0].kept
 
 
 def test_many_writers_lose_no_answer(tmp_path: Path) -> None:
     def write(worker: int) -> None:
-        store = feedback.Store(tmp_path / "feedback", LABELS)
+        store = answers.Store(tmp_path / "feedback", LABELS)
         for number in range(10):
             store.add(sha256=DIGEST, model="m", predicted="COVID", label="COVID", comment=f"{worker}-{number}")
 
@@ -417,9 +431,9 @@ def test_many_writers_lose_no_answer(tmp_path: Path) -> None:
         writer.start()
     for writer in writers:
         writer.join()
-    comments = {answer.comment for answer in feedback.Store(tmp_path / "feedback", LABELS).answers()}
+    comments = {answer.comment for answer in answers.Store(tmp_path / "feedback", LABELS).answers()}
     assert comments == {f"{worker}-{number}" for worker in range(8) for number in range(10)}
-    with sqlite3.connect(tmp_path / "feedback" / feedback.DATABASE) as connection:
+    with sqlite3.connect(tmp_path / "feedback" / answers.DATABASE) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -437,20 +451,20 @@ def test_many_writers_lose_no_answer(tmp_path: Path) -> None:
 def test_answers_that_make_no_sense_are_refused(tmp_path: Path, values: dict[str, str], message: str) -> None:
     given = {"sha256": DIGEST, "model": "m", "predicted": "COVID", "label": "COVID", "comment": ""} | values
     with pytest.raises(UserError, match=message):
-        feedback.Store(tmp_path / "feedback", LABELS).add(**given)
-    assert feedback.Store(tmp_path / "feedback", LABELS).answers() == []
+        answers.Store(tmp_path / "feedback", LABELS).add(**given)
+    assert answers.Store(tmp_path / "feedback", LABELS).answers() == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="could not be kept"):
-        feedback.Store(tmp_path / "file" / "feedback", LABELS).add(
+        answers.Store(tmp_path / "file" / "feedback", LABELS).add(
             sha256=DIGEST, model="m", predicted="COVID", label="COVID"
         )
 
 
 def test_exporting_from_the_command_line(tmp_path: Path, run_python) -> None:
-    feedback.Store(tmp_path / "feedback", LABELS).add(sha256=DIGEST, model="m", predicted="COVID", label="COVID")
+    answers.Store(tmp_path / "feedback", LABELS).add(sha256=DIGEST, model="m", predicted="COVID", label="COVID")
     done = run_python("-m", "demo.feedback", tmp_path / "feedback", "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "0 films with labels" in done.stderr

@@ -102,7 +102,7 @@ def test_a_dicom_file_and_a_hostile_name(open_page, drawn_film: Path, tmp_path: 
     (tmp_path / "study.dcm").write_bytes(image_files.dicom(stored, bits=12, StudyDescription=HOSTILE, **header))
     page = open_page()
     read(page, tmp_path / "study.dcm")
-    expect(page.locator("#viewer .depth")).to_have_text("1196 x 1196 pixels, 8 bits of DICOM MONOCHROME2 12 bit")
+    expect(page.locator("#viewer .depth")).to_have_text("1196 x 1196 pixels, 12 bits (DICOM MONOCHROME2 12 bit)")
     page.get_by_role("button", name="Measure").click()
     box = page.locator("#viewer .pan").bounding_box()
     middle = box["y"] + box["height"] / 2

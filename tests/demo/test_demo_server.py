@@ -19,7 +19,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from demo import guard, server
-from demo.feedback import OTHER_LABELS
+from demo.answers import OTHER_LABELS
 from demo.pages import page as template
 from tests import drawn_run, image_files
 from tests.demo.test_demo import DIGEST, HOSTILE, photograph

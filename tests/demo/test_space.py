@@ -42,10 +42,10 @@ def started(python: Path, folder: Path, **environment: str) -> Iterator[str]:
     with (folder.parent / "log.txt").open("w+") as log:
         server = subprocess.Popen([python, "app.py"], cwd=folder, env=environment, stdout=log, stderr=log)
         try:
-            address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 120
+            address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 300
             while True:
                 try:
-                    httpx.get(f"{address}/healthz", timeout=5).raise_for_status()
+                    httpx.get(f"{address}/healthz", timeout=60).raise_for_status()
                     break
                 except httpx.HTTPError:
                     log.seek(0)
@@ -61,7 +61,7 @@ def started(python: Path, folder: Path, **environment: str) -> Iterator[str]:
 def answer_to_a_film(address: str, folder: Path) -> dict:
     film = folder.parent / "film.png"
     film.write_bytes(images.encode_png(phantom.draw("COVID", seed=3, index=500)[0]))
-    client = Client(address, verbose=False)
+    client = Client(address, verbose=False, httpx_kwargs={"timeout": 120})
     answered = client.predict(handle_file(film), api_name="/predict")
     client.close()
     return answered
@@ -91,11 +91,11 @@ def test_a_space_answers_without_a_framework_and_only_the_hub_frames_it(folder: 
     with started(Path(sys.executable), folder, PYTHONPATH=str(tmp_path), HOME=str(tmp_path)) as address:
         assert answer_to_a_film(address, folder)["accepted"]
         forwarded = {"Host": HOST, "X-Forwarded-Proto": "https"}
-        page = httpx.get(address, headers=forwarded)
+        page = httpx.get(address, headers=forwarded, timeout=60)
         assert "frame-ancestors https://huggingface.co" in page.headers["content-security-policy"]
         assert "upload no patient" in page.text
         assert f'"root":"https://{HOST}' in page.text
-        assert httpx.get(address, headers={"Host": "evil.example"}).status_code == 421
+        assert httpx.get(address, headers={"Host": "evil.example"}, timeout=60).status_code == 421
 
 
 @pytest.mark.slow
