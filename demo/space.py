@@ -13,8 +13,7 @@ from pathlib import Path
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.report import texts
-from cxr_keras3.run.folder import Run
-from cxr_keras3.run.shipping import shipped_files
+from cxr_keras3.run.folder import ABNORMALITY, CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, Run
 from demo.pages import page
 from demo.standing import trained_on
 
@@ -41,6 +40,7 @@ by extras of Gradio that the hub installs, too."""
 SHORT = "Sorts chest films, for research. Not a medical device."
 """At most 60 characters, as the hub asks."""
 RUN = "run"
+_FILES = (MANIFEST, CALIBRATION, ABNORMALITY, GATE, MODEL_CARD)
 _APP = '''"""The demo as a Space of the Hugging Face hub. Not a medical device."""
 
 import os
@@ -78,7 +78,7 @@ def write_space(run: Run, folder: Path) -> None:
         source = Path(importlib.import_module(name).__path__[0])
         shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     if not run.is_reference:
-        for file in shipped_files(run):
+        for file in _serving(run):
             target = folder / RUN / file.relative_to(run.folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
@@ -94,6 +94,15 @@ def write_space(run: Run, folder: Path) -> None:
         folder / ".gitattributes",
         "*.npz filter=lfs diff=lfs merge=lfs -text\n*.bin filter=lfs diff=lfs merge=lfs -text\n",
     )
+
+
+def _serving(run: Run) -> list[Path]:
+    """What answers, and what says how good the answers are, without what trains on and the report, which shows films."""
+    evaluation = run.folder / EVALUATION
+    folders = [folder for folder in (run.export_folder("openvino"), run.segmenter_folder) if folder]
+    inside = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    figures = [path for path in sorted(evaluation.glob("*")) if path.suffix in {".json", ".csv"}]
+    return [*(path for name in _FILES if (path := run.folder / name).exists()), *inside, *figures]
 
 
 def _readme(run: Run) -> str:

@@ -1,6 +1,7 @@
 """How far an answer can be trusted, in words: what the run is, what was measured, and where. Without Gradio."""
 
 from cxr_keras3.report import texts
+from cxr_keras3.run import external
 from cxr_keras3.run.folder import Run
 from demo.pages import page
 
@@ -19,6 +20,8 @@ def standing(run: Run) -> str:
         run=run,
         site=site,
         verdict=audit.verdict if audit else "",
+        operating_point=texts.operating_point(metrics),
+        elsewhere=[texts.flagged_elsewhere(name, each) for name, each in external.found_by(run).items()],
         verdict_words=texts.VERDICTS[audit.verdict] if audit else "",
         reasons=[reason.text for reason in audit.reasons] if audit else [],
         threshold=calibration.abnormal_threshold if calibration else None,

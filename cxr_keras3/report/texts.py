@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxr_keras3.run.metrics import Metrics
+from cxr_keras3.run.metrics import Measures, Metrics
 from cxr_keras3.statistics.figures import Figure
 
 THE_MODEL = "the model"
@@ -75,6 +75,23 @@ def operating_point(metrics: Metrics | None) -> str:
         f"Flags {100 * sensitivity:.0f} of 100 abnormal films; {_one_in(1 - specificity)} flagged too "
         f"({metrics.images} films of the {metrics.split} split)."
     )
+
+
+def flagged_elsewhere(name: str, metrics: Measures) -> str:
+    """What a flag is worth on films from elsewhere, in words.
+
+    Args:
+        name: What the films are called.
+        metrics: What was measured on them.
+    """
+    triage = metrics.triage
+    parts = [("abnormal", triage.sensitivity.value), ("normal", _less(triage.specificity.value))]
+    said = " and ".join(f"{100 * share:.0f} of 100 {kind} films" for kind, share in parts if share is not None)
+    return f"Elsewhere, on {metrics.images} films of {name}: flags {said}."
+
+
+def _less(share: float | None) -> float | None:
+    return None if share is None else 1 - share
 
 
 def _one_in(share: float) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cxr_keras3.run.metrics import FlagFigures, Measures
+from cxr_keras3.base import records
+from cxr_keras3.run.folder import METRICS, Run
+from cxr_keras3.run.metrics import SCHEMA_VERSION, FlagFigures, Measures
 from cxr_keras3.statistics.figures import Figure, Headlines
 
 COMPARISON_SCHEMA_VERSION = 1
@@ -58,6 +60,24 @@ class ExternalMetrics(Measures):
     created: str
     unreadable: tuple[Unreadable, ...]
     internal: Internal | None
+
+
+FOLDER = "external-"
+"""How the folders of a run's results begin that hold figures on images from elsewhere; a name follows."""
+
+
+def found_by(run: Run) -> dict[str, ExternalMetrics]:
+    """What `python -m cxr_keras3.evaluate` found of a run on images from elsewhere, by the images' name.
+
+    Raises:
+        UserError: Where a record is damaged or of an earlier version.
+    """
+    found = {}
+    for path in sorted(run.results_folder.glob(f"{FOLDER}*/{METRICS}")):
+        remedy = f"evaluate on these images again, or delete {path.parent}"
+        name = path.parent.name.removeprefix(FOLDER)
+        found[name] = records.read(path, ExternalMetrics, version=SCHEMA_VERSION, remedy=remedy)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

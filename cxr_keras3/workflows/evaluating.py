@@ -9,6 +9,7 @@ from cxr_keras3.evaluation import collections, comparison, describe, evaluate, e
 from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.report import pages
 from cxr_keras3.run.collections import COLLECTIONS
+from cxr_keras3.run.external import FOLDER
 from cxr_keras3.run.folder import EVALUATION, MODEL_CARD, REPORT, Run
 from cxr_keras3.training import data
 from tfds_cxr import reading
@@ -54,7 +55,7 @@ def evaluate_external(
         source, labelled = labels, external.from_table(labels, run.class_names)
     else:
         raise TypeError("images or labels must be given")
-    output = output or run.results_folder / f"external-{source.stem}"
+    output = output or run.results_folder / f"{FOLDER}{source.stem}"
     found = external.evaluate(run, labelled, output_dir=output, runtime=runtime)
     progress.say(f"{found.images} images: accuracy {found.accuracy.text()}")
     for row in found.unreadable:

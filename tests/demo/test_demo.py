@@ -18,11 +18,13 @@ import pytest
 from PIL import Image
 
 from cxr_keras3 import images
+from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation import external
 from cxr_keras3.report import templating, texts
+from cxr_keras3.run.external import ExternalMetrics
 from cxr_keras3.run.folder import EVALUATION, METRICS, PREDICTIONS, Run
-from cxr_keras3.run.metrics import SCHEMA_VERSION, Metrics
+from cxr_keras3.run.metrics import SCHEMA_VERSION, Measures, Metrics
 from cxr_keras3.serving import Predictor, load
 from cxr_keras3.serving.inputs import Input
 from cxr_keras3.statistics.figures import UNDEFINED
@@ -207,6 +209,31 @@ def test_what_an_answer_is_worth_stands_beside_it(served: Predictor) -> None:
     assert "COVID, Lung Opacity, Normal and Viral Pneumonia" in about
     assert "comes with the package" in about
     assert "COVID-19 Radiography Database" in about
+
+
+def test_figures_from_elsewhere_stand_beside_the_answer(tmp_path: Path) -> None:
+    run = Run.open(drawn_run.write(tmp_path / "run"))
+    home = drawn_run.write_evaluation(tmp_path / "run")
+    assert "no figures on films from other hospitals" in standing.standing(run)
+    triage = dataclasses.replace(home.triage, sensitivity=drawn_run.figure(0.99), specificity=drawn_run.figure(0.58))
+    measured = {name: value for name, value in vars(home).items() if name in Measures.__dataclass_fields__}
+    abroad = ExternalMetrics(
+        **measured | {"triage": triage, "images": 240},
+        schema_version=SCHEMA_VERSION,
+        run="run",
+        split="external",
+        groups=240,
+        synthetic=False,
+        created="2026-01-01T00:00:00+00:00",
+        unreadable=(),
+        internal=None,
+    )
+    (tmp_path / "run" / "external-pakistan").mkdir()
+    records.write(tmp_path / "run" / "external-pakistan" / METRICS, abroad)
+    said = standing.standing(run)
+    assert "Elsewhere, on 240 films of pakistan: flags 99 of 100 abnormal films and 42 of 100 normal films." in said
+    assert "Where it was trained: flags 95 of 100 abnormal films" in said
+    assert "no figures" not in said
 
 
 def test_a_photograph_is_refused_without_a_number(served: Predictor) -> None:
