@@ -97,7 +97,7 @@ def write_space(run: Run, folder: Path) -> None:
 
 
 def _serving(run: Run) -> list[Path]:
-    """What answers, and what says how good the answers are, without what trains on and the report, which shows films."""
+    """What answers, and what says how good that is; without what trains on, and the report, which shows films."""
     evaluation = run.folder / EVALUATION
     folders = [folder for folder in (run.export_folder("openvino"), run.segmenter_folder) if folder]
     inside = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]

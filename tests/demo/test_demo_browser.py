@@ -87,8 +87,7 @@ def test_films_are_dropped_pasted_and_picked_anywhere_and_again(open_page, drawn
         else:
             paste(page, film)
         shows(page, film.name)
-    read(page, films[0])
-    read(page, films[0])
+    read(page, films[0])  # again
     assert drop(page, ".programs", *films[:3])
     expect(page.locator(".worklist tbody tr")).to_have_count(3)
     turn_to(page, "Study")

@@ -10,6 +10,7 @@ import socket
 import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,8 @@ from tests.demo.test_demo import DIGEST, HOSTILE, photograph
 from tests.demo_server import Served, served
 from tfds_cxr import phantom
 from tfds_cxr.labels import LABELS
+
+MANY = server.SESSIONS + 20
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +157,9 @@ def test_hundreds_of_calls_without_session_end_nobodys_worklist(demo: Served, cl
     sent = {"files": ("film.png", film.read_bytes())}
     (path,) = httpx.post(f"{demo.address}/gradio_api/upload", files=sent).json()
     job = ask_page(demo, client, "add_films", {"files": [{"path": path, "name": "a<b>$.png"}]}, session="me")["job"]
-    with httpx.Client(base_url=demo.address, timeout=60) as stranger:
-        for _ in range(server.SESSIONS + 20):
-            stranger.post("/gradio_api/call/answers", json={"data": []})
+    with httpx.Client(base_url=demo.address, timeout=60) as stranger, ThreadPoolExecutor(8) as pool:
+        calls = [pool.submit(stranger.post, "/gradio_api/call/answers", json={"data": []}) for _ in range(MANY)]
+        assert {call.result().status_code for call in calls} == {200}
     read = ask_page(demo, client, "read", {"film": {"kind": "listed", "job": job, "index": 0}}, session="me")
     assert read["name"] == "a<b>$.png"
     (row,) = ask_page(demo, client, "rows", {"job": job}, session="me")["rows"]
@@ -249,8 +252,10 @@ def test_hostile_names_come_back_as_text(client: Client, tmp_path: Path, film: P
     assert refused["probabilities"] == {}
 
 
-def test_with_a_user_only_health_answers_strangers(demo_run: Path, film: Path) -> None:
-    environment = {"CXR_DEMO_PASSWORD": "a long one"}
+def test_with_a_user_only_health_answers_strangers_and_uploads_vanish_with_the_server(
+    demo_run: Path, film: Path, tmp_path: Path
+) -> None:
+    environment = {"CXR_DEMO_PASSWORD": "a long one", "TMPDIR": str(tmp_path)}
     with served(demo_run, "--user", "reader", **environment) as guarded:
         assert alive(guarded)
         assert httpx.get(f"{guarded.address}/config").status_code == 401
@@ -263,16 +268,14 @@ def test_with_a_user_only_health_answers_strangers(demo_run: Path, film: Path) -
         with httpx.Client(base_url=guarded.address, follow_redirects=True) as reader:
             reader.post("/login", data={"username": "reader", "password": "a long one"})
             assert 'href="logout"' in json.dumps(reader.get("/config").json()).replace("\\", "")
+            folder = guarded.uploads
+            assert folder.stat().st_mode & 0o77 == 0
+            assert (
+                reader.post("/gradio_api/upload", files={"files": ("kept.png", film.read_bytes())}).status_code == 200
+            )
+            assert len(list(folder.rglob("kept.png"))) == 1
             reader.get("/logout")
             assert reader.get("/config").status_code == 401
-
-
-def test_uploads_vanish_with_the_server(demo_run: Path, film: Path, tmp_path: Path) -> None:
-    with served(demo_run, TMPDIR=str(tmp_path)) as running:
-        folder = running.uploads
-        assert folder.stat().st_mode & 0o77 == 0
-        httpx.post(f"{running.address}/gradio_api/upload", files={"files": ("film.png", film.read_bytes())})
-        assert len(list(folder.rglob("film.png"))) == 1
     assert not folder.exists()
 
 
