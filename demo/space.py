@@ -13,6 +13,7 @@ from pathlib import Path
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.report import texts
+from cxr_keras3.run.collections import COLLECTIONS
 from cxr_keras3.run.folder import ABNORMALITY, CALIBRATION, EVALUATION, GATE, MANIFEST, MODEL_CARD, Run
 from demo.pages import page
 from demo.standing import trained_on
@@ -98,10 +99,10 @@ def write_space(run: Run, folder: Path) -> None:
 
 def _serving(run: Run) -> list[Path]:
     """What answers, and what says how good that is; without what trains on, and the report, which shows films."""
-    evaluation = run.folder / EVALUATION
     folders = [folder for folder in (run.export_folder("openvino"), run.segmenter_folder) if folder]
     inside = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    figures = [path for path in sorted(evaluation.glob("*")) if path.suffix in {".json", ".csv"}]
+    measured = [path for name in (EVALUATION, COLLECTIONS) for path in sorted((run.folder / name).glob("*"))]
+    figures = [path for path in measured if path.suffix in {".json", ".csv"}]
     return [*(path for name in _FILES if (path := run.folder / name).exists()), *inside, *figures]
 
 

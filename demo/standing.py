@@ -21,12 +21,19 @@ def standing(run: Run) -> str:
         site=site,
         verdict=audit.verdict if audit else "",
         operating_point=texts.operating_point(metrics),
-        elsewhere=[texts.flagged_elsewhere(name, each) for name, each in external.found_by(run).items()],
+        elsewhere=_elsewhere(run),
         verdict_words=texts.VERDICTS[audit.verdict] if audit else "",
         reasons=[reason.text for reason in audit.reasons] if audit else [],
         threshold=calibration.abnormal_threshold if calibration else None,
         sensitivity=calibration.sensitivity if calibration else None,
     )
+
+
+def _elsewhere(run: Run) -> list[str]:
+    """What was found of the run on other collections, and on images from elsewhere."""
+    found = [(each.title, each.films, each.flag) for each in run.collections.collections] if run.collections else []
+    found += [(name, each.images, each.triage) for name, each in external.found_by(run).items()]
+    return [texts.flagged_elsewhere(*each) for each in found]
 
 
 def trained_on(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxr_keras3.run.metrics import Measures, Metrics
+from cxr_keras3.run.metrics import FlagFigures, Metrics
 from cxr_keras3.statistics.figures import Figure
 
 THE_MODEL = "the model"
@@ -77,21 +77,19 @@ def operating_point(metrics: Metrics | None) -> str:
     )
 
 
-def flagged_elsewhere(name: str, metrics: Measures) -> str:
-    """What a flag is worth on films from elsewhere, in words.
+def flagged_elsewhere(name: str, films: int, flag: FlagFigures) -> str:
+    """What a flag is worth on films from elsewhere, in words; for example "99 of 100 abnormal, 42 of 100 normal films".
 
     Args:
         name: What the films are called.
-        metrics: What was measured on them.
+        films: Their number.
+        flag: What was measured on them.
     """
-    triage = metrics.triage
-    parts = [("abnormal", triage.sensitivity.value), ("normal", _less(triage.specificity.value))]
-    said = " and ".join(f"{100 * share:.0f} of 100 {kind} films" for kind, share in parts if share is not None)
-    return f"Elsewhere, on {metrics.images} films of {name}: flags {said}."
-
-
-def _less(share: float | None) -> float | None:
-    return None if share is None else 1 - share
+    shares = {"abnormal": flag.sensitivity.value, "normal": None}
+    if flag.specificity.value is not None:
+        shares["normal"] = 1 - flag.specificity.value
+    said = ", ".join(f"{100 * share:.0f} of 100 {kind}" for kind, share in shares.items() if share is not None)
+    return f"{name} ({films} films): {said}"
 
 
 def _one_in(share: float) -> str:

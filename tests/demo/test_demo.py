@@ -205,6 +205,11 @@ def test_what_an_answer_is_worth_stands_beside_it(served: Predictor) -> None:
     ):
         assert words in said
     reference = Run.open()
+    (nih, *_) = reference.collections.collections
+    assert (
+        f"{nih.title} ({nih.films} films): {100 * nih.flag.sensitivity.value:.0f} of 100 abnormal"
+        in standing.standing(reference)
+    )
     assert "Not reliable for children" in standing.standing(reference)
     about = standing.about(reference)
     assert "COVID, Lung Opacity, Normal and Viral Pneumonia" in about
@@ -232,7 +237,7 @@ def test_figures_from_elsewhere_stand_beside_the_answer(tmp_path: Path) -> None:
     (tmp_path / "run" / "external-pakistan").mkdir()
     records.write(tmp_path / "run" / "external-pakistan" / METRICS, abroad)
     said = standing.standing(run)
-    assert "Elsewhere, on 240 films of pakistan: flags 99 of 100 abnormal films and 42 of 100 normal films." in said
+    assert "pakistan (240 films): 99 of 100 abnormal, 42 of 100 normal." in said
     assert "Where it was trained: flags 95 of 100 abnormal films" in said
     assert "no figures" not in said
 
