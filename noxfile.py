@@ -150,7 +150,7 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into site/, with warnings as errors; needs no network but for the installation."""
+    """Build the documentation into site/ and run its notebooks; warnings are errors. Needs no network."""
     _install(session, "docs", "pacs", "ray")
     shutil.rmtree("docs/reference/api", ignore_errors=True)  # of modules that may be gone
     _run(session, "python -m sphinx --fail-on-warning --keep-going --fresh-env --builder html docs site")

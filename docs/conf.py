@@ -19,7 +19,7 @@ version = release = __version__
 language = "en-GB"
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
@@ -30,6 +30,12 @@ templates_path = ["templates"]
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+
+# Notebooks are kept without outputs and run as the pages are built, so that what a page shows is what its cells do now.
+nb_execution_mode = "force"
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 900  # seconds a cell: training on a slow machine
 
 smartquotes_action = "D"  # Sphinx writes two hyphens for a dash
 default_role = "py:obj"  # docstrings put names between single backticks
