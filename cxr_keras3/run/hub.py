@@ -27,6 +27,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from cxr_keras3.base import files, progress, records
 from cxr_keras3.base.errors import UserError
+from cxr_keras3.run.collections import COLLECTIONS
 from cxr_keras3.run.folder import (
     ABNORMALITY,
     CALIBRATION,
@@ -52,6 +53,7 @@ TRAVELS = (
     MODEL_CARD,
     "LICENSE.txt",
     f"{EVALUATION}/{METRICS}",
+    f"{COLLECTIONS}/{METRICS}",
     f"{EXPORTS}/openvino/*",
     f"{SEGMENTER}/*",
 )
@@ -167,7 +169,7 @@ def verify(run: Run) -> None:
         strange = {path.name for path in export.iterdir()} - {PARITY, *parity.checksums}
         if strange:
             raise UserError(f"{export} must hold what {PARITY} lists alone, it holds {min(strange)}; {remedy}")
-    _ = run.calibration, run.abnormality, run.gate, run.metrics  # each is checked as it is read
+    _ = run.calibration, run.abnormality, run.gate, run.metrics, run.collections  # each is checked as it is read
 
 
 def push(run: Run, handle: Handle) -> Handle:
