@@ -88,12 +88,11 @@ def write_space(run: Run, folder: Path) -> None:
     files.write_text(folder / "README.md", _readme(run))
     files.write_text(folder / "requirements.txt", "\n".join(pins) + "\n")
     files.write_text(folder / "app.py", _APP.replace("{model}", model))
-    licence = importlib.metadata.distribution("cxr_keras3").read_text("licenses/LICENSE")
-    files.write_text(folder / "LICENSE", licence or "")
+    files.write_text(folder / "LICENSE", _licence())
     # Files that are no text go where the hub wants them, also for those who push by Git.
     files.write_text(
         folder / ".gitattributes",
-        "*.npz filter=lfs diff=lfs merge=lfs -text\n*.bin filter=lfs diff=lfs merge=lfs -text\n",
+        "".join(f"*.{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in ("npz", "bin", "keras")),
     )
 
 
@@ -104,6 +103,12 @@ def _serving(run: Run) -> list[Path]:
     measured = [path for name in (EVALUATION, COLLECTIONS) for path in sorted((run.folder / name).glob("*"))]
     figures = [path for path in measured if path.suffix in {".json", ".csv"}]
     return [*(path for name in _FILES if (path := run.folder / name).exists()), *inside, *figures]
+
+
+def _licence() -> str:
+    """The package's licence: of what is installed, or of the checkout, whose metadata have no copy of it."""
+    installed = importlib.metadata.distribution("cxr_keras3").read_text("licenses/LICENSE")
+    return installed or (Path(__file__).parents[1] / "LICENSE").read_text(encoding="utf-8")
 
 
 def _readme(run: Run) -> str:

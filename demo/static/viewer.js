@@ -74,6 +74,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {}, changed
   }
 
   function showControls() {
+    if (!study) return; // the key that was pressed asked for another film
     element.querySelectorAll("input[type=range]").forEach((input) => {
       const name = input.dataset.of;
       if (name === "level") Object.assign(input, { min: study.window.lowest, max: study.window.highest });
@@ -97,7 +98,6 @@ export function makeViewer(element, { turn = () => {}, leave = () => {}, changed
     const map = study?.maps[which];
     if (map) choose(map.name);
   }
-
   const start = () => ({ level: study.window.level, width: study.window.width });
   const fit = () => { Object.assign(view, { scale: 1, x: 0, y: 0 }); place(); };
   const actions = {
