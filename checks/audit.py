@@ -27,7 +27,7 @@ from tfds_cxr.phantom import SHORTCUTS
 
 CLEAN = "none"
 VARIANTS = (CLEAN, *SHORTCUTS)
-# Small enough for two minutes of a core a run. All layers are trained on, so that a model may learn the clue.
+# Small enough for a few minutes of a core a run. All layers are trained on, so that a model may learn the clue.
 TRAINING = (
     "--preset", "laptop", "--image-size", "128", "--batch-size", "16", "--head-epochs", "2", "--fine-tune-epochs", "4",
 )  # fmt: skip

@@ -84,10 +84,11 @@ class Desk:
     def priors(self, asked: Listed, _: str) -> dict[str, Any]:
         """Films of the same patient in a worklist, by their number, and how many days earlier each was taken."""
         job = self.jobs.job(asked.job)
-        new = [self._taken(film) for film in job.found[len(job.taken) : worklist.MOST_COMPARED]]
-        job.taken = job.taken + new  # at once: another question may do the same
-        mine = job.taken[asked.index] if asked.index < len(job.taken) else None
-        others = [] if mine is None else [(i, each) for i, each in enumerate(job.taken) if i != asked.index and each]
+        known = job.taken
+        new = [self._taken(film) for film in job.found[len(known) : worklist.MOST_COMPARED]]
+        taken = job.taken = known + new  # not to what is there by now: another question may have added the same films
+        mine = taken[asked.index] if asked.index < len(taken) else None
+        others = [] if mine is None else [(i, each) for i, each in enumerate(taken) if i != asked.index and each]
         return {
             "films": [
                 {"index": index, "days": each.day and mine.day and mine.day - each.day}

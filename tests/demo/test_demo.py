@@ -13,6 +13,8 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from cxr_keras3 import images
 from cxr_keras3.base import records
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.evaluation import external
+from cxr_keras3.images.patients import Taken
 from cxr_keras3.report import templating, texts
 from cxr_keras3.run.external import ExternalMetrics
 from cxr_keras3.run.folder import EVALUATION, METRICS, PREDICTIONS, REFERENCE, Run
@@ -44,6 +47,9 @@ from demo import (
     viewing,
     worklist,
 )
+from demo.desk import Desk
+from demo.jobs import Job
+from demo.questions import Listed
 from demo.reading import Reading
 from tests import drawn_run, image_files
 from tfds_cxr import phantom
@@ -561,3 +567,19 @@ def test_files_of_the_page_name_no_other_server() -> None:
         assert re.findall(r"https?://|(?<!:)//[a-z]+\.", said) == [], path.name
         if path.suffix == ".html":  # Gradio runs templates as JavaScript
             assert not re.search(r"[`$]|\{\{", said), path.name
+
+
+def test_films_of_a_patient_are_counted_once_where_two_ask_at_once() -> None:
+    job = Job(session="page", patience=60.0)
+    job.found = [Input(str(number), b"") for number in range(3)]
+    others = [lambda: Desk.priors(asking, asked, "")]  # asks while the first film of the first question is being read
+
+    def taken(film: Input) -> Taken:
+        if others:
+            others.pop()()
+        return Taken("one patient", int(film.name))
+
+    asking: Any = SimpleNamespace(jobs=SimpleNamespace(job=lambda _: job), _taken=taken)
+    asked = Listed(kind="listed", job="any", index=2)
+    assert [each["index"] for each in Desk.priors(asking, asked, "")["films"]] == [0, 1]
+    assert len(job.taken) == 3
