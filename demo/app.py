@@ -77,6 +77,7 @@ def _server_functions(answering: Desk) -> list[Answer]:
         _answer(answering.greet, None, others),
         _answer(answering.read, questions.Film, films),
         _answer(answering.whole, questions.Film, films),
+        _answer(answering.result, questions.Film, films),
         _answer(answering.priors, questions.Listed, others),
         _answer(answering.compare, questions.Film, films),
         _answer(answering.add_films, questions.Films, others),

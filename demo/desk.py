@@ -26,7 +26,6 @@ from demo.pages import banners
 from demo.pages import page as template
 from demo.questions import Answered, Chosen, Example, Film, Films, Listed, Numbered, Place, Said, Sent
 from demo.uploads import Uploads
-from demo.viewing import Download
 
 WAIT_SECONDS = 2.0
 """For which the page's question for new rows of a worklist is held."""
@@ -57,15 +56,9 @@ class Desk:
         """A film and the answer to it: viewer, findings, and what feedback needs."""
         name, content = self._content(asked, session)
         read = reading.read_film(self.predictor, name, content)
-        stem = f"chest-film-{read.digest[:8]}"
-        page = result.result_page(self.predictor, read, said=self._said)
-        files = [
-            Download(f"{stem}.json", "application/json", result.result_json(self.predictor, read)),
-            Download(f"{stem}.html", "text/html", page),
-        ]
         return {
             "name": name,
-            "view": dataclasses.asdict(viewing.view(read, files=files)),
+            "view": dataclasses.asdict(viewing.view(read)),
             "headline": reading.headline(self.predictor, read),
             "findings": reading.findings(self.predictor, read),
             "standing": standing.standing(self.predictor.run),
@@ -75,6 +68,11 @@ class Desk:
             "readable": read.pixels is not None,
             "labels": [*self.predictor.run.class_names, *answers.OTHER_LABELS],
         }
+
+    def result(self, asked: Film, session: str) -> dict[str, Any]:
+        """The answer to a film as files to keep."""
+        read = reading.read_film(self.predictor, *self._content(asked, session))
+        return {"files": [dataclasses.asdict(each) for each in result.downloads(self.predictor, read, said=self._said)]}
 
     def whole(self, asked: Film, session: str) -> dict[str, Any]:
         """All that a film's file holds, in its own size and depth."""

@@ -46,8 +46,8 @@ def _serve(
     # OpenVINO compiles on its own threads while Gradio's modules are imported, most of the start.
     threading.Thread(target=_warm_up, args=(predictors,), name="warm-up").start()
     with server.upload_folder() as folder:
-        server.prepare_environment(folder)
-        from demo import app, uploads  # noqa: PLC0415 -- imports Gradio, which reads the environment then
+        server.import_gradio(folder)
+        from demo import app, uploads  # noqa: PLC0415 -- imports Gradio
 
         store = answers.Store(options.feedback or runs[0].results_folder / "feedback", runs[0].class_names)
         kept = uploads.Uploads(folder)

@@ -1,12 +1,34 @@
-"""The answer to one film as a file: JSON, and one page to print."""
+"""The answer to one film as a file: JSON, and one page to print.
+
+Made when asked for: the page takes twice the time of the answer.
+"""
 
 import json
+from dataclasses import dataclass
 
 from cxr_keras3.report.texts import operating_point
 from cxr_keras3.serving import Prediction, Predictor, heat_maps
 from demo import pictures, reading, viewing
 from demo.pages import page
 from demo.reading import Reading
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that the page offers."""
+
+    name: str
+    kind: str
+    text: str
+
+
+def downloads(predictor: Predictor, read: Reading, *, said: list[str]) -> list[Download]:
+    """The answer as all the files that there are of it; see `result_page`."""
+    stem = f"chest-film-{read.digest[:8]}"
+    return [
+        Download(f"{stem}.html", "text/html", result_page(predictor, read, said=said)),
+        Download(f"{stem}.json", "application/json", result_json(predictor, read)),
+    ]
 
 
 def result_json(predictor: Predictor, read: Reading) -> str:

@@ -1,6 +1,7 @@
 """The web server: the page on FastAPI and uvicorn, with limits, headers and a place to ask whether it lives."""
 
 import contextlib
+import inspect
 import logging
 import os
 import shutil
@@ -31,17 +32,36 @@ SESSIONS = 256
 Nothing of a reader's lies in them: see `demo.jobs`."""
 DELETE_AFTER_SECONDS = 3600
 """Age at which an upload is deleted whose session has not ended; those of ended sessions go at once."""
+IDLE_SECONDS = 30
+"""For which a connection is kept between two requests. Programs keep theirs for five seconds: a server that closes it
+at the same moment loses the request that comes just then."""
 STATUS_SECONDS = 10.0
 """Between messages on the place in the queue. Gradio keeps them until they are read, and by default tells everyone who
 waits whenever an answer is ready: for a client that reads none they would pile up."""
 _PREFIX, _LOCK = "cxr_keras3-demo-", "lock"
 
 
-def prepare_environment(folder: Path) -> None:
-    """Settings that Gradio reads when it is imported: no telemetry, uploads in a folder of ours."""
+def import_gradio(folder: Path) -> None:
+    """Imports Gradio with the settings that it reads then: no telemetry, uploads in a folder of ours.
+
+    Nor may it compare the stubs beside its components' files, which only editors read, with what they should be: that
+    is nearly half of the time of its import. It leaves out a component of which `inspect` finds no file.
+    """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ[UPLOAD_FOLDER_VARIABLE] = str(folder)
+    getfile = inspect.getfile
+
+    def file_of(thing: Any) -> str:  # noqa: ANN401 -- as inspect's own
+        if sys._getframe(1).f_globals.get("__name__") == "gradio.component_meta":  # noqa: SLF001 -- who asks
+            raise OSError
+        return getfile(thing)
+
+    inspect.getfile = file_of
+    try:
+        import gradio  # noqa: F401, PLC0415
+    finally:
+        inspect.getfile = getfile
 
 
 @contextlib.contextmanager
@@ -159,6 +179,7 @@ def serve(served: Application, *, listening: socket.socket, say: Callable[[str],
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=IDLE_SECONDS,
     )
     host, port = listening.getsockname()[:2]
     say(f"serving on http://{f'[{host}]' if ':' in host else host}:{port}")

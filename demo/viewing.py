@@ -1,7 +1,6 @@
 """What the viewer in the browser is given: the film, its maps, in pictures and in words. Pure functions."""
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +39,6 @@ class ClassMap:
 
 
 @dataclass(frozen=True)
-class Download:
-    """A file that the viewer offers."""
-
-    name: str
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True)
 class View:
     """What the viewer in the browser needs: the film and the activation maps, all at once.
 
@@ -66,7 +56,6 @@ class View:
         origin: What the file held, where that is more than greys of 8 bits.
         spacing: Millimetres between rows and between columns of the film; None where the file does not say.
         chosen: The class shown first; empty where the model has no ground to name one.
-        files: What can be downloaded.
     """
 
     film: str | None
@@ -80,10 +69,9 @@ class View:
     origin: str
     spacing: tuple[float, float] | None
     chosen: str
-    files: tuple[Download, ...] = ()
 
 
-def view(reading: Reading, *, files: Sequence[Download] = ()) -> View:
+def view(reading: Reading) -> View:
     """What the viewer shows of a film."""
     prediction = reading.prediction
     return View(
@@ -101,7 +89,6 @@ def view(reading: Reading, *, files: Sequence[Download] = ()) -> View:
         origin="" if reading.mode == "L" else reading.mode,
         spacing=reading.spacing,
         chosen="" if prediction.withheld else prediction.predicted,
-        files=tuple(files),
     )
 
 

@@ -4,6 +4,9 @@ import tests.environment  # noqa: F401 -- before anything imports Keras
 
 # isort: split
 
+import contextlib
+import importlib
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_keras3.base.errors import run_command
 from cxr_keras3.training.config import TrainingConfig
 from tests import demo_server
 from tfds_cxr import phantom
@@ -120,3 +124,11 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run
+
+
+def run_here(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs `python -m MODULE …` in this process, where it ends early: its imports would take ten seconds of a core."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as end:
+        run_command(importlib.import_module(module).main, [*map(str, arguments)])
+    return subprocess.CompletedProcess(arguments, end.value.code, out.getvalue(), err.getvalue())

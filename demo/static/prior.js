@@ -35,7 +35,7 @@ export function prior(element, main) {
       const answer = await ask("read", { film });
       if (ticket !== latest) return;
       find(".prior-name").textContent = `Prior: ${answer.name}`;
-      await viewer.show({ ...answer.view, maps: [], lungs: [], files: [] }, () => ask("whole", { film }), () => tie(main, viewer));
+      await viewer.show({ ...answer.view, maps: [], lungs: [] }, () => ask("whole", { film }), { shown: () => tie(main, viewer) });
     } catch (error) {
       if (ticket !== latest) return;
       find(".prior-name").textContent = name;

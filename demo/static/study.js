@@ -83,7 +83,10 @@ function show(answer, film) {
   find("#findings").innerHTML = answer.findings + answer.standing;
   form.show(answer, film);
   const around = list;
-  viewer.show(answer.view, () => ask("whole", { film }), () => before.ready(film, around));
+  viewer.show(answer.view, () => ask("whole", { film }), {
+    shown: () => before.ready(film, around),
+    result: () => ask("result", { film }),
+  });
   viewer.focus();
 }
 

@@ -1,4 +1,4 @@
-// The film, its window, zoom and activation maps. Everything happens here; the server is not asked again.
+// The film, its window, zoom and activation maps. The server is asked again for all of a large film, and for files.
 // Names come from strangers: they are only ever written as text, never as HTML.
 import { drawRuler, paintFilm, paintHeat, paintLegend, paintLungs } from "./draw.js";
 import { hands } from "./hands.js";
@@ -14,7 +14,7 @@ export function makeViewer(element, { turn = () => {}, leave = () => {}, changed
   const find = (selector) => element.querySelector(selector);
   const stage = find(".stage"), pan = find(".pan"), film = find("canvas.film"), heat = find("canvas.heat"), lungs = find("canvas.lungs");
   const view = { opacity: OPACITY, level: 128, width: 256, scale: 1, x: 0, y: 0, invert: false, chosen: "", hidden: false, lungs: true, measuring: false };
-  let study = null, held = null, line = null, asked = 0;
+  let study = null, held = null, line = null, asked = 0, result = null;
 
   const range = () => study.window.highest - study.window.lowest + 1;
   function paint() {
@@ -156,15 +156,13 @@ export function makeViewer(element, { turn = () => {}, leave = () => {}, changed
       return label;
     }));
   }
-  function downloads() {
-    find(".downloads").replaceChildren(...(study.files || []).map((file) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = file.kind === "text/html" ? "Result as a page" : "Result as JSON";
-      button.addEventListener("click", () => save(file.name, file.kind, file.text));
-      return button;
-    }));
-  }
+  find(".downloads").addEventListener("click", async ({ target }) => {
+    if (!target.dataset.kind) return;
+    const failed = find(".downloads .failed");
+    failed.textContent = "";
+    const file = await result().then(({ files }) => files.find(({ kind }) => kind === target.dataset.kind), (error) => { failed.textContent = error.message; });
+    if (file) save(file.name, file.kind, file.text);
+  });
 
   function clear(words = "No film") {
     study = held = line = null;
@@ -180,16 +178,16 @@ export function makeViewer(element, { turn = () => {}, leave = () => {}, changed
     drawLine();
   }
 
-  // Shows a film and its maps, and calls `shown`; `whole` asks for all that the file holds where the first picture is not that.
-  async function show(value, whole, shown = () => {}) {
+  // Shows a film and its maps, then calls `shown`; `whole` asks for all of a file that is larger, `result` for the answer as files.
+  async function show(value, whole, { shown = () => {}, result: asFiles = null } = {}) {
     clear("The file holds no picture.");
-    study = value;
+    [study, result] = [value, asFiles];
     Object.assign(view, start(), { scale: 1, x: 0, y: 0, invert: false, hidden: false, opacity: OPACITY, measuring: false });
     find(".viewer").classList.toggle("mapped", study.maps.length > 0);
     find("[data-do=lungs]").hidden = study.lungs.length === 0;
-    find(".tools").hidden = !study.film && !study.files.length;
+    find(".tools").hidden = !study.film && !result;
+    find(".downloads").hidden = !result;
     choices();
-    downloads();
     choose(study.chosen);
     showControls();
     if (!study.film) return;

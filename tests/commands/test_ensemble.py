@@ -14,6 +14,7 @@ from cxr_keras3.base.errors import UserError
 from cxr_keras3.model import classifier
 from cxr_keras3.run.filling import is_complete
 from cxr_keras3.run.folder import MANIFEST, MODEL, MODEL_CARD, Run
+from tests.conftest import run_here
 
 BACKBONE, IMAGE_SIZE = "mobilenet_025", 64
 
@@ -72,15 +73,15 @@ def test_the_command_makes_a_run_that_serves(
     runs: list[Path], data_dir: Path, film: Path, tmp_path: Path, run_python
 ) -> None:
     out = tmp_path / "ensemble"
-    command = ("-m", "cxr_keras3.ensemble", *runs, "--run-dir", out, "--data-dir", data_dir)
-    done = run_python(*command)
+    command = ("cxr_keras3.ensemble", *runs, "--run-dir", out, "--data-dir", data_dir)
+    done = run_python("-m", *command)
     assert done.returncode == 0, done.stderr
     assert is_complete(out)
     assert Run.open(out).manifest.members == ("tiny", "other")
     (found,) = serving.load(out).predict([film])
     assert sum(found.probabilities.values()) == pytest.approx(1.0)
     assert "mean of 2" in (out / MODEL_CARD).read_text()
-    refused = run_python(*command)
+    refused = run_here(*command)
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     with pytest.raises(UserError, match="is an ensemble; name its members"):
         ensemble.main([str(out), str(out), "--run-dir", str(tmp_path / "more")])

@@ -338,3 +338,14 @@ def test_forged_questions_of_the_page(
     said = ask_page(demo, client, function, json.loads(json.dumps(question).replace("{film}", str(film))))
     assert message in said["error"]
     assert "passwd" not in said["error"]
+
+
+def test_gradio_is_imported_without_work_on_its_stubs_and_its_components_are_whole(run_python, tmp_path: Path) -> None:
+    code = (
+        "import ast, inspect, sys; from pathlib import Path; from demo import server; getfile = inspect.getfile\n"
+        "ast.get_source_segment = None  # which only that work needs\n"
+        "server.import_gradio(Path(sys.argv[1]))\n"
+        "import gradio; assert callable(gradio.Button.click) and inspect.getfile is getfile"
+    )
+    done = run_python("-c", code, tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -15,6 +15,7 @@ from cxr_keras3.lungs.segmenter import MANIFEST, Segmenter
 from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.lungs.sides import joined
 from cxr_keras3.run import folder as run_folder
+from tests.conftest import run_here
 from tfds_cxr import phantom, reading
 from tfds_cxr.labels import LABELS
 
@@ -177,7 +178,7 @@ def test_the_command_trains_judges_and_applies(
     with (applied / "lungs.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert 0.2 < float(row["right_area"]) + float(row["left_area"]) < 0.6
-    again = run_python("-m", "cxr_keras3.segment", *training)
+    again = run_here("cxr_keras3.segment", *training)
     assert again.returncode == 2
     assert "must hold no segmenter yet" in again.stderr
 
