@@ -89,8 +89,8 @@ def reference(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, one process a backend: all on JAX, what Keras computes on TensorFlow as well."""
-    _install(session, "dev")
+    """Run the tests, one process a backend: all on JAX, what Keras computes on TensorFlow and torch as well."""
+    _install(session, "dev", "torch")
     _install_chromium(session)
     if session.posargs:
         _run(session, "python -m pytest", *session.posargs, KERAS_BACKEND="jax")
@@ -99,11 +99,9 @@ def tests(session: nox.Session) -> None:
     # A test keeps one core busy; the tests of a file share what they make.
     _run(session, f"python -m pytest --numprocesses 2 --dist loadfile --ignore {clusters}", KERAS_BACKEND="jax")
     _run(session, f"python -m pytest {clusters}", KERAS_BACKEND="jax")
-    _run(
-        session,
-        "python -m pytest tests/model/test_classifier.py tests/training/test_training.py",
-        KERAS_BACKEND="tensorflow",
-    )
+    computing = "tests/model/test_classifier.py tests/training/test_training.py"
+    for backend in ("tensorflow", "torch"):
+        _run(session, f"python -m pytest --numprocesses 2 --dist loadfile {computing}", KERAS_BACKEND=backend)
 
 
 @nox.session(default=False)
