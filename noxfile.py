@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["tests", "lint", "typecheck", "docs", "build"]
+nox.options.sessions = ["tests", "clusters", "backends", "lint", "typecheck", "docs", "build"]
 nox.options.default_venv_backend = "none"  # the sessions share .venv, which nox cannot be told
 
 VENV = Path(".venv").absolute()
@@ -19,6 +19,7 @@ BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
 QUICKSTART_DATA = Path("runs") / "quickstart-data"
 QUICKSTART_RUN = Path("runs") / "quickstart"
 REFERENCE_RUN = Path("runs") / "reference"
+CLUSTERS, COMPARISON = "tests/bulk/test_score.py", "tests/training/test_backends.py"
 
 
 def _install(session: nox.Session, *extras: str) -> None:
@@ -89,19 +90,32 @@ def reference(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, one process a backend: all on JAX, what Keras computes on TensorFlow and torch as well."""
-    _install(session, "dev", "torch")
+    """Run the tests on JAX; or those that are named: nox -s tests -- tests/run."""
+    _install(session, "dev")
     _install_chromium(session)
     if session.posargs:
         _run(session, "python -m pytest", *session.posargs, KERAS_BACKEND="jax")
         return
-    clusters = "tests/bulk/test_score.py"  # starts Ray clusters, each of which wants the cores for itself
     # A test keeps one core busy; the tests of a file share what they make.
-    _run(session, f"python -m pytest --numprocesses 2 --dist loadfile --ignore {clusters}", KERAS_BACKEND="jax")
-    _run(session, f"python -m pytest {clusters}", KERAS_BACKEND="jax")
+    elsewhere = f"--ignore {CLUSTERS} --ignore {COMPARISON}"
+    _run(session, f"python -m pytest --numprocesses 2 --dist loadfile {elsewhere}", KERAS_BACKEND="jax")
+
+
+@nox.session
+def clusters(session: nox.Session) -> None:
+    """Run the tests that start Ray clusters, each of which wants the cores for itself."""
+    _install(session, "dev")
+    _run(session, f"python -m pytest {CLUSTERS}", KERAS_BACKEND="jax")
+
+
+@nox.session
+def backends(session: nox.Session) -> None:
+    """Run the tests of what Keras computes, on TensorFlow and on torch, and compare the three."""
+    _install(session, "dev", "torch")
     computing = "tests/model/test_classifier.py tests/training/test_training.py"
     for backend in ("tensorflow", "torch"):
         _run(session, f"python -m pytest --numprocesses 2 --dist loadfile {computing}", KERAS_BACKEND=backend)
+    _run(session, f"python -m pytest {COMPARISON}", KERAS_BACKEND="jax")
 
 
 @nox.session(default=False)
