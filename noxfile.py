@@ -98,7 +98,8 @@ def tests(session: nox.Session) -> None:
         return
     # A test keeps one core busy; the tests of a file share what they make.
     elsewhere = f"--ignore {CLUSTERS} --ignore {COMPARISON}"
-    _run(session, f"python -m pytest --numprocesses 2 --dist loadfile {elsewhere}", KERAS_BACKEND="jax")
+    in_two = "--numprocesses 2 --dist loadfile --no-loadscope-reorder"
+    _run(session, f"python -m pytest {in_two} {elsewhere}", KERAS_BACKEND="jax")
 
 
 @nox.session

@@ -33,6 +33,21 @@ TINY = TrainingConfig(
     batch_size=16,
 )
 
+LONGEST = (
+    "test_devices",
+    "test_commands",
+    "test_docs",
+    "test_segmenter",
+    "test_ensemble",
+    "test_export",
+    "test_resume",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with the files that take longest, so that no process is left with one of them at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -166,11 +166,10 @@ export function makeViewer(element, { turn = () => {}, leave = () => {}, changed
 
   function clear(words = "No film") {
     study = held = line = null;
-    find(".levels").textContent = "";
+    for (const each of [".levels", ".depth", ".failed"]) find(each).textContent = "";
     film.dataset.ready = "false";
     film.setAttribute("aria-label", "");
     find(".empty").textContent = words;
-    find(".depth").textContent = "";
     find(".viewer").classList.remove("loaded", "mapped");
     stage.dataset.empty = "true";
     find(".tools").hidden = true;
