@@ -33,7 +33,7 @@ TINY = TrainingConfig(
     batch_size=16,
 )
 
-LONGEST = (
+LONGEST = ("test_devices", "test_commands", "test_docs", "test_segmenter", "test_ensemble", "test_export")
     "test_devices",
     "test_commands",
     "test_docs",
