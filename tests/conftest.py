@@ -34,14 +34,6 @@ TINY = TrainingConfig(
 )
 
 LONGEST = ("test_devices", "test_commands", "test_docs", "test_segmenter", "test_ensemble", "test_export")
-    "test_devices",
-    "test_commands",
-    "test_docs",
-    "test_segmenter",
-    "test_ensemble",
-    "test_export",
-    "test_resume",
-)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
