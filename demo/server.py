@@ -57,7 +57,7 @@ def import_gradio(folder: Path) -> None:
             raise OSError
         return getfile(thing)
 
-    inspect.getfile = file_of
+    inspect.getfile = file_of  # type: ignore[assignment]  # it takes what inspect's own takes
     try:
         import gradio  # noqa: F401, PLC0415
     finally:
