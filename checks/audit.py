@@ -66,7 +66,7 @@ def row(folder: Path, *, variant: str, seed: int, repair: bool) -> dict[str, Any
         raise RuntimeError(f"{folder} was trained and not evaluated")
     audit = metrics.audit
     expected = ("PASS", None) if variant == CLEAN else ("FAIL", variant)
-    share = audit.regions.background_share.value
+    share, view = audit.regions.background_share.value, audit.subgroups.view.gap
     return {
         "variant": variant,
         "seed": seed,
@@ -74,6 +74,7 @@ def row(folder: Path, *, variant: str, seed: int, repair: bool) -> dict[str, Any
         "accuracy": f"{metrics.accuracy.value:.3f}",
         "margin": f"{audit.margin.value:+.3f} over {audit.margin.floor}",
         **{name: f"{cue.value:+.2f} ({cue.low:+.2f} to {cue.high:+.2f})" for name, cue in audit.cues.items()},
+        "view": "" if view.value is None else f"{view.value:+.2f} ({view.low:+.2f} to {view.high:+.2f})",
         "without lungs": "" if share is None else f"{share:.2f}",
         "verdict": audit.verdict,
         "named": audit.shortcut or "",
