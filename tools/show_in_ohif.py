@@ -31,7 +31,7 @@ WIDTH, HEIGHT = 1500, 850
 SETTLE = 9_000  # milliseconds until what was asked for is on the screen
 THUMBNAIL = '[data-cy^="study-browser-thumbnail"]'
 _CONFIG = """window.config = {
-  routerBasename: '/', extensions: [], modes: [], customizationService: {}, showStudyList: true,
+  routerBasename: '/', extensions: [], modes: [], customizationService: {}, showStudyList: true, useCPURendering: true,
   defaultDataSourceName: 'archive', investigationalUseDialog: { option: 'never' },
   dataSources: [{ namespace: '@ohif/extension-default.dataSourcesModule.dicomweb', sourceName: 'archive',
     configuration: { friendlyName: 'Orthanc', name: 'Orthanc', qidoRoot: '/dicom-web', wadoRoot: '/dicom-web',
