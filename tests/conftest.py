@@ -75,12 +75,12 @@ def run_dir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, trained briefly and evaluated on the synthetic dataset."""
     from cxr_keras3 import evaluation
     from cxr_keras3.run.folder import EVALUATION, Run
-    from cxr_keras3.training import stages
+    from cxr_keras3.training import runs
     from tfds_cxr import reading
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     builder = reading.find(data_dir)
-    stages.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
+    runs.train(TINY, builder=builder, run_dir=folder, cache_dir=folder.parent / "cache")
     evaluation.evaluate(Run.open(folder), builder, split="test", output_dir=folder / EVALUATION)
     return folder
 

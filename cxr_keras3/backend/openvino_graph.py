@@ -1,8 +1,9 @@
 """Graphs that OpenVINO computes on the processor's cores, without Keras."""
 
+import contextlib
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,33 +63,43 @@ class OpenVINOGraph:
         """Starts on a batch (B, …) and returns at once; calling what it returns waits for the outputs by their names.
 
         Every new B is compiled anew, so callers keep to a few.
+
+        Raises:
+            UserError: Where the graph is damaged; so does what is returned.
         """
         idle = self._idle_requests(len(batch))
-        try:
-            request = idle.pop()
-        except IndexError:
-            request = self._compiled[len(batch)].create_infer_request()
-        request.start_async([batch], share_inputs=True)
+        with self._refusing_damage():
+            try:
+                request = idle.pop()
+            except IndexError:
+                request = self._compiled[len(batch)].create_infer_request()
+            request.start_async([batch], share_inputs=True)
 
         def wait() -> dict[str, npt.NDArray[np.float32]]:
-            request.wait()
             found: dict[str, npt.NDArray[np.float32]] = {}
-            for output in request.model_outputs:  # one may go by several names
-                found |= dict.fromkeys(output.names, np.array(request.get_tensor(output).data))
+            with self._refusing_damage():
+                request.wait()
+                for output in request.model_outputs:  # one may go by several names
+                    found |= dict.fromkeys(output.names, np.array(request.get_tensor(output).data))
             idle.append(request)
             return found
 
         return wait
 
+    @contextlib.contextmanager
+    def _refusing_damage(self) -> Iterator[None]:
+        """Turns what OpenVINO says of a damaged graph, which depends on where it is damaged, into a UserError."""
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
+            raise UserError(f"{self._path} is damaged, OpenVINO cannot compute it; export it again") from error
+
     def _idle_requests(self, batch_size: int) -> list[Any]:
         """The requests that wait for work of this batch size; a fixed size computes faster than a free one."""
         with self._lock:
             if batch_size not in self._compiled:
-                try:
+                with self._refusing_damage():
                     compiled = self._compile(batch_size)
-                # What is said of a damaged graph depends on where it is damaged.
-                except (RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
-                    raise UserError(f"{self._path} is damaged, OpenVINO cannot read it; export it again") from error
                 # Asked once: while it computes, a compiled model answers such questions late.
                 self._in_flight[batch_size] = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
                 self._compiled[batch_size], self._idle[batch_size] = compiled, []

@@ -57,6 +57,9 @@ class TrainingConfig:
     """Share of the images in fine-tuning whose sharpness, resolution, compression and greys are redrawn; 0 is off."""
     moving_average: float = 0.0
     """Momentum of an average of the weights over the steps, used in place of the last ones: 0.99, say; 0 is off."""
+    folds: int = 0
+    """Trains so many members first, each without a fold of the patients, then the model on labels and on what members
+    say of films that they did not see; 0 is off. Takes as many times longer."""
     precision: Precision = "auto"
     """Number format of the computation: auto is bfloat16 on GPU and TPU, float32 on CPU. The saved model is float32."""
     seed: int = 0
@@ -74,6 +77,10 @@ class TrainingConfig:
         for name in self.collections:
             if name not in COLLECTIONS:
                 raise UserError(f"collections must be among {', '.join(COLLECTIONS)}; received {name!r}")
+        self._require_consistent()
+
+    def _require_consistent(self) -> None:
+        """Refuses options that are each possible, and not together."""
         on_images = self.fine_tune != "none" and not self.trains_on_features
         for name in ("surroundings", "appearance"):
             if getattr(self, name) and not on_images:
@@ -81,6 +88,8 @@ class TrainingConfig:
                     f"{name} needs fine-tuning on images, received fine_tune {self.fine_tune} with "
                     f"{self.cached_views} cached views; add --fine-tune all, or --cached-views 0"
                 )
+        if self.folds == 1:
+            raise UserError("folds must be 0, or 2 and more, received 1; add --folds 3")
         if self.surroundings and self.region != "full":
             raise UserError(
                 f"surroundings changes what lies around the lungs, and region {self.region} hides that; leave one out"
@@ -112,5 +121,6 @@ _RANGES = (
     ("surroundings", 0.0, 1.0),
     ("appearance", 0.0, 1.0),
     ("moving_average", 0.0, 0.9999),
+    ("folds", 0, 20),
     ("seed", 0, 2**31 - 1),
 )

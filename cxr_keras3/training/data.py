@@ -213,8 +213,9 @@ def batches(
     process: tuple[int, int] = (0, 1),
     strata: np.ndarray | None = None,
     redraw: Redraw | None = None,
+    targets: np.ndarray | None = None,
 ) -> Iterator[tuple[Any, ...]]:
-    """Endless shuffled batches for `Model.fit`: inputs (batch_size, …), one-hot float32 (batch_size, classes), weights.
+    """Endless shuffled batches for `Model.fit`: inputs (batch_size, …), targets float32 (batch_size, classes), weights.
 
     Order and augmentation depend on (seed, epoch, position) alone, whatever the number of threads, and of
     processes: each gets its share of the same batch. A generator and not a `PyDataset`, whose threads may ask for
@@ -234,8 +235,9 @@ def batches(
         process: This process's number, and how many there are.
         strata: (N,), what is drawn alike within a class by "strata".
         redraw: Gives the images in their place, before they are changed; of images only, in one view.
+        targets: float32 (N, classes), probabilities to be learnt; those of the labels, 0 and 1, when None.
     """
-    targets = one_hot(labels)
+    targets = one_hot(labels) if targets is None else targets
     weights = np.array([class_weights(labels)[label] for label in labels], dtype=np.float32)
     size, (number, count) = min(batch_size, len(labels)), process
     shares = _shares(labels, strata, class_balance)

@@ -38,6 +38,7 @@ class Stage:
         peak_rate: Highest learning rate, reached after one tenth of the steps, then a cosine to zero.
         strata: See `data.batches`.
         redraw: See `data.batches`.
+        targets: See `data.batches`.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Stage:
     peak_rate: float
     strata: np.ndarray | None = None
     redraw: data.Redraw | None = None
+    targets: np.ndarray | None = None
 
 
 def fit_stage(stage: Stage, config: TrainingConfig, *, run_dir: Path) -> list[dict[str, Any]]:
@@ -125,6 +127,7 @@ def _run(stage: Stage, config: TrainingConfig, journal: "_Journal", *, tensorboa
         first_epoch=done,
         strata=stage.strata,
         redraw=stage.redraw,
+        targets=stage.targets,
         process=devices.process(),
     )
     with progress.bar() as shown:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,80 +12,14 @@ from cxr_keras3.backend import devices
 from cxr_keras3.base import progress
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.lungs.segmenter import Segmenter
-from cxr_keras3.lungs.showing import Showing
 from cxr_keras3.model import augment_on_device, backbones, classifier
-from cxr_keras3.run import filling
-from cxr_keras3.run.filling import require_unfinished
-from cxr_keras3.run.folder import MANIFEST, REFERENCE, SEGMENTER, Run
-from cxr_keras3.training import data, features, history, saving
+from cxr_keras3.run.folder import MANIFEST, REFERENCE, Run
+from cxr_keras3.training import data, features, history
 from cxr_keras3.training.appearance import Appearance
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.loop import Stage, fit_stage
-from cxr_keras3.training.mixture import TRAINED, Mixture
 from cxr_keras3.training.surroundings import Surroundings
 from tfds_cxr.labels import LABELS
-from tfds_cxr.tfds_cxr_dataset_builder import Builder
-
-
-def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir: Path) -> None:
-    """Trains a model and writes its run folder, all but export, gate and evaluation.
-
-    The same call on the same folder goes on where an interrupted one stopped. Hold the folder by `claimed`.
-
-    Args:
-        config: How to train.
-        builder: The built dataset, see `data.prepare`. Only its train and validation splits are read.
-        run_dir: Where the run goes; made where missing.
-        cache_dir: Where features of frozen layers are kept for later runs.
-
-    Raises:
-        UserError: Where the folder already holds a finished run, or the weights cannot be had.
-    """
-    require_unfinished(run_dir)
-    mixture = Mixture.of(builder, config.collections)
-    segmenter = Segmenter.open()
-    showing = Showing(config.region, segmenter)
-    train_split, validation_split = (mixture.load(s, showing=showing) for s in TRAINED)
-    if devices.is_chief():
-        run_dir.mkdir(parents=True, exist_ok=True)
-        if config.region != "full":  # so that it is served with the lungs that it was trained on
-            segmenter.copy(run_dir / SEGMENTER)
-        if config.augment:
-            history.write_contact_sheet(run_dir / history.CONTACT_SHEET, train_split, seed=config.seed)
-    model = initial_model(config)
-    identity = mixture.identity
-    if config.region != "full":
-        identity["segmenter"] = segmenter.fingerprint
-    rows = fit_stages(
-        model, config, train_split, validation_split, identity=identity, run_dir=run_dir, cache_dir=cache_dir
-    )
-    if devices.is_chief():
-        history.write_history(run_dir, rows)
-        used = dataclasses.asdict(config)
-        if Path(config.weights).exists():
-            used["weights"] = Path(config.weights).name  # where it lay is nobody's business who gets the model
-        saving.save(
-            model,
-            run_dir,
-            config=used,
-            backend=keras.backend.backend(),
-            described=mixture.description,
-            validation=validation_split,
-        )
-
-
-def claimed(config: TrainingConfig, *, builder: Builder, run_dir: Path) -> AbstractContextManager[None]:
-    """Holds a run folder from the first step of training to the end of its evaluation; see `run.filling.claimed`."""
-    if not devices.is_chief():
-        return nullcontext()
-    return filling.claimed(
-        run_dir,
-        dataclasses.asdict(config)
-        | {
-            "backend": keras.backend.backend(),
-            "listing_fingerprint": data.description(builder)["listing_fingerprint"],
-        },
-    )
 
 
 def initial_model(config: TrainingConfig) -> keras.Model:
@@ -123,6 +56,7 @@ def fit_stages(
     identity: Mapping[str, Any],
     run_dir: Path,
     cache_dir: Path,
+    targets: np.ndarray | None = None,
 ) -> list[dict[str, Any]]:
     """Trains a model from `initial_model` in place.
 
@@ -134,6 +68,7 @@ def fit_stages(
         identity: Names the dataset in the cache of features.
         run_dir: Gets checkpoints and TensorBoard's files.
         cache_dir: Keeps the features.
+        targets: What to learn of each training image, see `data.batches`; its label when None.
 
     Returns:
         The rows of `loop.fit_stage`, stage after stage.
@@ -163,6 +98,7 @@ def fit_stages(
                 peak_rate=config.head_learning_rate if name == "head" else config.learning_rate,
                 strata=train_split.strata,
                 redraw=redraw if name != "head" else None,
+                targets=targets,
             )
             rows += fit_stage(stage, config, run_dir=run_dir)
             if devices.is_chief():

@@ -12,7 +12,7 @@ from cxr_keras3.evaluation import describe, evaluate
 from cxr_keras3.run.filling import is_complete
 from cxr_keras3.run.folder import EVALUATION, MANIFEST, REPORT, Run
 from cxr_keras3.run.metrics import Metrics
-from cxr_keras3.training import data, finishing, history, stages
+from cxr_keras3.training import data, finishing, history, runs
 from cxr_keras3.training.config import TrainingConfig
 from tfds_cxr.tfds_cxr_dataset_builder import Builder
 
@@ -47,13 +47,13 @@ def _train_one(config: TrainingConfig, builder: Builder, run_dir: Path, *, cache
     """One run from where it stands to its evaluation; None in a process that is not the chief."""
     started = dt.datetime.now(dt.UTC)
     keras.utils.set_random_seed(config.seed)  # an untrained backbone draws its weights from the global seed
-    with stages.claimed(config, builder=builder, run_dir=run_dir):
+    with runs.claimed(config, builder=builder, run_dir=run_dir):
         if is_complete(run_dir):
             return Run.open(run_dir).metrics
         if (run_dir / MANIFEST).exists():
             progress.say(f"{run_dir} is trained; going on with its export and evaluation")
         else:
-            stages.train(config, builder=builder, run_dir=run_dir, cache_dir=cache_dir)
+            runs.train(config, builder=builder, run_dir=run_dir, cache_dir=cache_dir)
         return finish(run_dir, builder, started=started) if devices.is_chief() else None
 
 

@@ -166,14 +166,14 @@ def test_keras_hub_s_checkpoint_gets_a_head_on_its_cached_features(
     checkpoint: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     from cxr_keras3.run.folder import HISTORY, Run
-    from cxr_keras3.training import stages
+    from cxr_keras3.training import runs
     from cxr_keras3.training.config import TrainingConfig
     from tfds_cxr import reading
 
     config = TrainingConfig(
         backbone="small_dinov2", weights=str(checkpoint), image_size=SIDE, head_epochs=30, fine_tune="none"
     )
-    stages.train(config, builder=reading.find(data_dir), run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
+    runs.train(config, builder=reading.find(data_dir), run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
     kept = [np.load(path, mmap_mode="r") for path in (tmp_path / "cache").rglob("features.npy")]
     assert {features.shape[-1] for features in kept} == {HIDDEN}
     run = Run.open(tmp_path / "run")

@@ -10,7 +10,7 @@ import pytest
 
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.run.folder import Run
-from cxr_keras3.training import stages
+from cxr_keras3.training import runs
 from cxr_keras3.training.config import TrainingConfig
 from cxr_keras3.training.mixture import Mixture
 from tests.conftest import TINY
@@ -94,7 +94,7 @@ def test_unknown_and_missing_collections_are_refused(mixed: Path) -> None:
 @pytest.mark.slow
 def test_a_run_says_what_it_was_trained_on(mixed: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, collections=("nih", "rsna"), class_balance="strata", fine_tune="none")
-    stages.train(config, builder=reading.find(mixed), run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
+    runs.train(config, builder=reading.find(mixed), run_dir=tmp_path / "run", cache_dir=tmp_path / "cache")
     manifest = Run.open(tmp_path / "run").manifest
     assert manifest.collections == ("nih", "rsna")
     assert manifest.config["collections"] == ["nih", "rsna"]

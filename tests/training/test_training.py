@@ -22,7 +22,7 @@ from cxr_keras3.serving.outputs import NAMES
 from cxr_keras3.serving.runtimes import FunctionRuntime
 from cxr_keras3.statistics import metrics
 from cxr_keras3.statistics.figures import Figure, Headlines
-from cxr_keras3.training import data, history, stages
+from cxr_keras3.training import data, history, runs, stages
 from tests import splits
 from tests.conftest import TINY
 from tfds_cxr import reading
@@ -109,7 +109,7 @@ def test_training_goes_on_from_the_model_that_ships() -> None:
 def test_a_finished_run_is_not_overwritten(run_dir: Path, data_dir: Path) -> None:
     before = (run_dir / "manifest.json").read_bytes()
     with pytest.raises(UserError, match="must not hold a finished run"):
-        stages.train(TINY, builder=reading.find(data_dir), run_dir=run_dir, cache_dir=run_dir)
+        runs.train(TINY, builder=reading.find(data_dir), run_dir=run_dir, cache_dir=run_dir)
     assert (run_dir / "manifest.json").read_bytes() == before
 
 
