@@ -1,16 +1,12 @@
 """Headers and sizes: what every answer carries, and how large a request, and all uploads together, may be."""
 
-import contextlib
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
+
+from demo.quota import Quota
 
 MAX_REQUEST_BYTES = 512 * 2**20
 """Largest request taken: the browser sends all files of a worklist in one."""
-MAX_UPLOADS_BYTES = 4 * 2**30
-"""Of all uploads that are kept at a time."""
-UPLOAD_FOLDER_VARIABLE = "GRADIO_TEMP_DIR"
 # Gradio evaluates its templates, hence 'unsafe-eval'; nothing is loaded from elsewhere.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
@@ -44,6 +40,7 @@ class Guard:
             framed_by: The origin whose pages may show this one in a frame; None for none.
         """
         self._application = application
+        self._quota = Quota()
         self._headers = HEADERS | {"content-security-policy": _POLICY.format(framed_by=framed_by or "'none'")}
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -51,19 +48,27 @@ class Guard:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
+        uploads = scope["path"].endswith("/upload")
         claimed = dict(scope["headers"]).get(b"content-length", b"0")
         if not claimed.isdigit() or int(claimed) > MAX_REQUEST_BYTES:
             await _refuse(send)
             return
-        if scope["path"].endswith("/upload") and _uploaded() + int(claimed) > MAX_UPLOADS_BYTES:
+        if uploads and not await self._quota.has_room(int(claimed)):
             await refuse(send, 507, "The server holds all the uploads that it may: try again in an hour.")
             return
+        await self._bounded(scope, receive, send, uploads=uploads)
+
+    async def _bounded(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, *, uploads: bool) -> None:
+        """Has a request answered, and cuts it off where its body is longer than it claimed."""
         received, started = 0, False
 
         async def counted() -> Message:
             nonlocal received
             message = await receive()
-            received += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            received += size
+            if uploads:
+                self._quota.add(size)
             if received > MAX_REQUEST_BYTES:
                 raise TooLargeError
             return message
@@ -104,13 +109,3 @@ async def refuse(send: Send, status: int, text: str) -> None:
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _uploaded() -> int:
-    """Bytes of the uploads that are kept."""
-    folder = Path(os.environ.get(UPLOAD_FOLDER_VARIABLE, ""))
-    sizes = []
-    for path in folder.rglob("*") if folder.is_absolute() else ():
-        with contextlib.suppress(OSError):  # it may have gone meanwhile
-            sizes.append(path.stat().st_size)
-    return sum(sizes)

@@ -17,9 +17,10 @@ from typing import Any
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from demo.doorkeeper import Doorkeeper
-from demo.guard import UPLOAD_FOLDER_VARIABLE, Application, Guard
+from demo.guard import Application, Guard
 from demo.pages import STATIC
 from demo.prefix import Prefix
+from demo.quota import UPLOAD_FOLDER_VARIABLE
 
 MAX_UPLOAD_BYTES = 100 * 2**20
 """Largest file taken, a zip archive included."""

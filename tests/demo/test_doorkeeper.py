@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 from starlette.testclient import TestClient
 
-from demo import guard, patience, server
+from demo import guard, patience, quota, server
 from demo.doorkeeper import LOGINS, Doorkeeper
 from tests.orthanc import free_port
 
@@ -55,13 +55,35 @@ def test_passwords_are_tried_at_the_pace_of_a_person(client: TestClient) -> None
 
 
 def test_uploads_have_a_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(guard.UPLOAD_FOLDER_VARIABLE, os.fspath(tmp_path))
-    monkeypatch.setattr(guard, "MAX_UPLOADS_BYTES", 1000)
+    monkeypatch.setenv(quota.UPLOAD_FOLDER_VARIABLE, os.fspath(tmp_path))
+    monkeypatch.setattr(quota, "MAX_UPLOADS_BYTES", 1000)
     guarded = TestClient(guard.Guard(answers))
-    assert guarded.post("/gradio_api/upload", content=b"x" * 500).status_code == 200
-    (tmp_path / "film").write_bytes(b"x" * 600)
-    assert guarded.post("/gradio_api/upload", content=b"x" * 500).status_code == 507
-    assert guarded.post("/gradio_api/call", content=b"x" * 500).status_code == 200
+
+    def upload() -> int:
+        return guarded.post("/gradio_api/upload", content=b"x" * 400).status_code
+
+    assert [upload() for _ in range(4)] == [200] * 4  # they are deleted, so there is room again
+    kept = tmp_path / "film"
+    kept.write_bytes(b"x" * 900)
+    monkeypatch.setattr(quota, "RECOUNT_SECONDS", 0.0)
+    assert upload() == 507
+    assert guarded.post("/gradio_api/call", content=b"x" * 400).status_code == 200
+    kept.unlink()
+    assert upload() == 200
+
+
+def test_the_upload_folder_is_not_counted_again_for_each_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+    monkeypatch.setattr(quota, "_uploaded", lambda: counted.append(1) or 10**12)
+    guarded = TestClient(guard.Guard(answers))
+    for _ in range(5):
+        assert guarded.post("/gradio_api/upload", content=b"x").status_code == 200
+    assert not counted
+    monkeypatch.setattr(quota, "MAX_UPLOADS_BYTES", 1)
+    assert [guarded.post("/gradio_api/upload", content=b"x").status_code for _ in range(5)] == [507] * 5
+    assert len(counted) == 1
 
 
 def test_what_a_killed_server_left_is_swept_and_a_running_one_is_not(
