@@ -57,7 +57,7 @@ def predict(run: Path, external: Path) -> list[dict[str, Any]]:
     if not found.exists():
         unfinished = found.with_name("unfinished.jsonl")
         unfinished.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "cxr_keras3.predict", str(external), "--run-dir", str(run)]
+        command = [sys.executable, "-m", "cxr_keras3.predict", str(external), "--model", str(run)]
         done = subprocess.run([*command, "--output", str(unfinished)], check=False)
         if not unfinished.exists():
             raise RuntimeError(f"predict ended with {done.returncode} and no answers")
