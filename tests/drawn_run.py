@@ -50,7 +50,10 @@ from tfds_cxr.labels import LABELS
 
 FLOORS = {"thumbnail": 0.7, "border_only": 0.6}
 WEIGHTS = np.array([[3.0, 1.0, -2.0, 0.5]], dtype=np.float32)  # one feature to four logits
-BRIGHTNESS = np.ones(4)  # of the four features, the quarters' mean brightness, to the logit of abnormal
+AGAINST = np.array([10.0, -10.0], dtype=np.float32)
+"""Two features that are the same for every film: beside them its brightness outlives `abnormality.per_film`."""
+BRIGHTNESS = np.array([17.32] * 4 + [0.0] * 2)
+"""From the features, the quarters' mean brightness and `AGAINST`, to the logit of abnormal: some four times theirs."""
 EQUAL = Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -93,14 +96,14 @@ def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = Fa
 def write_abnormality(
     folder: Path, *, weights: np.ndarray = BRIGHTNESS, bias: float = 2.0, evidenced: bool = True
 ) -> None:
-    """The abnormal score is the logistic function of four times the mean brightness and a bias; one source."""
+    """The abnormal score is the logistic function of some four times the mean brightness and a bias; one source."""
     generator = np.random.default_rng(0)
     normal = np.repeat([True, False], 200)
     drawn = Abnormality(
         weights=weights,
         bias=bias,
         sources=np.array(["drawn"]),
-        source_weights=np.zeros((4, 1)),
+        source_weights=np.zeros((len(weights), 1)),
         source_bias=np.zeros(1),
         evidenced=np.full((1, 4), evidenced),
         fitted_on=generator.normal(np.where(normal, -2.0, 2.0)),
@@ -110,9 +113,17 @@ def write_abnormality(
     abnormality.save(drawn, folder / ABNORMALITY)
 
 
+def features(logits: np.ndarray) -> np.ndarray:
+    """Features, (N, 6), whose logit of abnormal is, to a hundredth part or so, as given, (N,), where the bias is 0."""
+    quarters = np.repeat(np.asarray(logits, dtype=np.float32)[:, np.newaxis] / 4, 4, axis=1)
+    return np.concatenate([quarters, np.tile(AGAINST, (len(quarters), 1))], axis=1)
+
+
 def expected_score(pixels: np.ndarray, *, bias: float = 2.0) -> float:
     """The abnormal score of uint8 (299, 299)."""
-    return float(1 / (1 + np.exp(-4 * pixels[:298, :298].mean() / 255.0 - bias)))
+    quarters = pixels[:298, :298].reshape(2, 149, 2, 149).mean(axis=(1, 3)).reshape(1, 4) / 255.0
+    (seen,) = abnormality.per_film(np.concatenate([quarters, AGAINST[np.newaxis]], axis=1))
+    return float(1 / (1 + np.exp(-seen @ BRIGHTNESS - bias)))
 
 
 def _write_graph(path: Path, temperature: float) -> None:
@@ -125,11 +136,14 @@ def _write_graph(path: Path, temperature: float) -> None:
     cells = ops.transpose(pooled, [0, 2, 3, 1])  # (B, 2, 2, 1)
     maps = ops.matmul(cells, ops.constant(WEIGHTS), False, False)
     logits = ops.reduce_mean(maps, [1, 2])
+    quarters = ops.reshape(cells, [0, 4], True)
+    each = ops.slice(quarters, [0], [2], [1], [1])  # as many rows as there are films
+    against = ops.add(ops.multiply(each, np.float32(0)), ops.constant(AGAINST[np.newaxis]))
     outputs = {
         "logits": logits,
         "probabilities": ops.softmax(ops.divide(logits, np.float32(temperature)), 1),
         "activation_maps": maps,
-        "features": ops.reshape(cells, [0, 4], True),
+        "features": ops.concat([quarters, against], 1),
     }
     results = []
     for name, node in outputs.items():
@@ -248,5 +262,5 @@ def figure(value: float) -> Figure:
 def write_gate(folder: Path, films: np.ndarray) -> None:
     """Fits the gate of a drawn run to films, uint8 (N, 299, 299, 1)."""
     runtime = runtimes.load_runtime(Run.open(folder), "openvino")
-    features = runtime.start(films)().features
-    gate.save(gate.fit(features, features, images_train=films), folder / GATE)
+    found = runtime.start(films)().features
+    gate.save(gate.fit(found, found, images_train=films), folder / GATE)

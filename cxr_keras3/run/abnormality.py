@@ -2,9 +2,10 @@
 
 In the database every COVID film is of a source without normal films, so a classifier may learn "unlike the sources of
 the normal films" and calls what it has never seen abnormal. This is a linear layer of its own on the pooled features,
-fitted within sources: normal and abnormal films count alike in each source and view that holds both kinds, so that
-neither tells the kind; films of sources that hold one kind alone count little (`SINGLE_KIND`). Balancing after
-Idrissi et al., "Simple data balancing achieves competitive worst-group-accuracy", CLeaR 2022.
+each film's brought to one mean and spread, which contrast and exposure change. It is fitted within sources: normal and
+abnormal films count alike in each source and view that holds both kinds, so that neither tells the kind; films of
+sources that hold one kind alone count little (`SINGLE_KIND`). Balancing after Idrissi et al., "Simple data balancing
+achieves competitive worst-group-accuracy", CLeaR 2022.
 
 A second linear layer says which source a film looks like. A class is evidenced by the sources that show it beside
 normal films: a film that looks like none of them gives no ground for naming it. docs/adr/0035 has the figures.
@@ -23,8 +24,8 @@ from scipy.special import expit, softmax
 from cxr_keras3.base import arrays, files
 from cxr_keras3.base.errors import UserError
 
-SCHEMA_VERSION = 1
-SINGLE_KIND = 0.2
+SCHEMA_VERSION = 2
+SINGLE_KIND = 0.3
 """Weight of the films of sources that hold one kind alone, where those of one source and view with both weigh 1."""
 REGULARISATION, SOURCE_REGULARISATION = 1e-4, 1e-2
 """Inverse strength of the penalty on the weights of standardised features, which may be as many as the films: what
@@ -33,6 +34,8 @@ MIN_FILMS = 20
 """Films that a source must have for a film to look like it; smaller ones are taken together."""
 FOLDS = 5
 OTHER = "other"
+EPSILON = 1e-6
+"""Added to the spread of a film's features, so that equal ones become zeros."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,7 +45,7 @@ class Abnormality:
     """What `abnormality.npz` holds. C is the number of pooled features, S of sources, K of classes.
 
     Attributes:
-        weights: (C,), of the logit of abnormal.
+        weights: (C,), of the logit of abnormal, for features of `per_film`.
         bias: Of the same.
         sources: Names of the sources, (S,).
         source_weights: (C, S), of the logits of the sources.
@@ -65,7 +68,7 @@ class Abnormality:
 
     def logits(self, features: npt.NDArray[np.floating]) -> Floats:
         """The logit of abnormal, (N,), of pooled features (N, C)."""
-        return np.asarray(features.astype(np.float64) @ self.weights + self.bias)
+        return np.asarray(per_film(features) @ self.weights + self.bias)
 
     def evidence(self, features: npt.NDArray[np.floating]) -> Floats:
         """Probability that a film is of a source that shows the class beside normal films, (N, K)."""
@@ -75,6 +78,13 @@ class Abnormality:
     def likeness(self, features: npt.NDArray[np.floating]) -> Floats:
         """Probability that a film is of a source that shows normal films beside others, (N,)."""
         return np.asarray(self.evidence(features).max(axis=1))
+
+
+def per_film(features: npt.NDArray[np.floating]) -> Floats:
+    """Pooled features, (N, C), brought to a mean of 0 and a spread of 1 over each film's own."""
+    found = features.astype(np.float64)
+    centred = found - found.mean(axis=1, keepdims=True)
+    return np.asarray(centred / (found.std(axis=1, keepdims=True) + EPSILON))
 
 
 def score(logits: Floats) -> Floats:
@@ -111,17 +121,15 @@ def fit(
     abnormal = labels != normal
     if len(np.unique(abnormal)) < 2:
         raise UserError("calibration needs images of Normal and of another class; the validation split holds one kind")
-    weights = _weights(abnormal, sources, views)
+    weights, seen = _weights(abnormal, sources, views), per_film(features)
     held_out = np.zeros(len(labels))
     folds = min(FOLDS, len(np.unique(groups)))
-    for train, test in GroupKFold(folds).split(features, groups=groups):
+    for train, test in GroupKFold(folds).split(seen, groups=groups):
         if len(np.unique(abnormal[train])) < 2:
             raise UserError("calibration needs several patients of both kinds; the validation split holds too few")
-        weight, bias = _linear(
-            features[train], abnormal[train], _weights(abnormal[train], sources[train], views[train])
-        )
-        held_out[test] = (features[test] @ weight + bias)[:, 0]
-    weight, bias = _linear(features, abnormal, weights)
+        weight, bias = _linear(seen[train], abnormal[train], _weights(abnormal[train], sources[train], views[train]))
+        held_out[test] = (seen[test] @ weight + bias)[:, 0]
+    weight, bias = _linear(seen, abnormal, weights)
     slope, base = _scale(held_out, abnormal, weights)
     names, source_weights, source_bias = _source_layer(features, _names(sources))
     evidenced = np.zeros((len(names), class_count), dtype=bool)

@@ -18,7 +18,7 @@ from cxr_keras3.backend import openvino_graph
 from cxr_keras3.base import files
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import IMAGE_SIZE
-from cxr_keras3.run import answers, gate
+from cxr_keras3.run import abnormality, answers, gate
 from cxr_keras3.run.folder import Run
 
 VERSION = "1"
@@ -107,7 +107,8 @@ def whole_graph(run: Run) -> Any:  # noqa: ANN401 -- OpenVINO ships no types
     features, (images,) = model.output("features").get_node().input_value(0), model.get_parameters()
     heads, offset = run.required_abnormality, run.site.offset if run.site else 0.0
     weights = _constant(ops, heads.weights[:, np.newaxis])
-    logit = ops.add(ops.matmul(features, weights, False, False), np.float32(heads.bias + offset))
+    seen = ops.mvn(features, ops.constant([1]), True, abnormality.EPSILON, "outside_sqrt")  # abnormality.per_film
+    logit = ops.add(ops.matmul(seen, weights, False, False), np.float32(heads.bias + offset))
     score = ops.sigmoid(ops.squeeze(logit, [1]))
     added = {
         "accepted": _accepted(ops, run.gate, images, features),

@@ -28,11 +28,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     films = np.random.default_rng(0).integers(0, 256, (60, 299, 299, 1), dtype=np.uint8)
     drawn_run.write_gate(folder, films)
     opened = Run.open(folder)
-    values = np.random.default_rng(1).normal(np.repeat([-0.5, 0.5], 200)[:, None] + np.zeros(4), 0.25)
+    values = drawn_run.features(np.repeat([-2.0, 2.0], 200))
+    values[:, :4] += np.random.default_rng(1).normal(0.0, 0.25, (400, 4))
     gate = opened.required_gate
     opened.__dict__["gate"] = dataclasses.replace(
         gate,
-        mean=np.zeros(4, np.float32),
+        mean=np.zeros(6, np.float32),
         variances=np.ones_like(gate.variances),
         threshold=100.0,
         validated=np.zeros(0),
@@ -68,7 +69,7 @@ def predictions(run: Run, values: np.ndarray, *, refused: int = 0) -> list[Predi
             film,
             file=str(index),
             accepted=index >= refused,
-            features=np.full(4, value / 4, np.float32),
+            features=drawn_run.features(np.array([value]))[0],
             probabilities={"COVID": 0.1, "Lung_Opacity": 0.5, "Normal": 0.3, "Viral Pneumonia": 0.1},
         )
         for index, value in enumerate(values)

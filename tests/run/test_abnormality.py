@@ -173,7 +173,8 @@ def test_a_site_moves_the_score(run: Run, tmp_path: Path) -> None:
     records.write(tmp_path / "site.json", profile(run, offset=3.0))
     found = answer(Run.open(run.folder, site=tmp_path), logits, features)
     assert found.flags[0]
-    assert found.abnormal_scores[0] == pytest.approx(1 / (1 + np.exp(-2.0)))
+    (logit,) = run.required_abnormality.logits(features)
+    assert found.abnormal_scores[0] == pytest.approx(1 / (1 + np.exp(-logit - 3.0)))
 
 
 @pytest.mark.parametrize(
@@ -195,3 +196,13 @@ def test_a_profile_is_read_from_its_folder_or_file(run: Run, tmp_path: Path) -> 
         assert Run.open(run.folder, site=path).site == written
     with pytest.raises(UserError, match="commission"):
         Run.open(run.folder, site=tmp_path / "missing")
+
+
+def test_contrast_and_level_of_a_films_features_change_no_answer() -> None:
+    drawn = confounded()
+    found = fitted(drawn)
+    generator = np.random.default_rng(0)
+    gain, level = generator.uniform(0.5, 2.0, (len(drawn["features"]), 1)), generator.normal(size=(600, 1))
+    elsewhere = found.logits(drawn["features"] * gain + level)
+    np.testing.assert_allclose(elsewhere, found.logits(drawn["features"]), rtol=1e-3, atol=1e-3)
+    assert np.isfinite(found.logits(np.full((1, 6), 3.0))).all()  # all features equal

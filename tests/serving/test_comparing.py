@@ -16,15 +16,16 @@ from tests import drawn_run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Flags where the first of its four features is at least a half."""
+    """Flags where the first of its features is at least a half."""
     folder = drawn_run.write(tmp_path_factory.mktemp("runs") / "first")
-    drawn_run.write_abnormality(folder, weights=np.array([100.0, 0.0, 0.0, 0.0]), bias=-50.0)
+    drawn_run.write_abnormality(folder, weights=100 * np.eye(4)[0], bias=-50 * np.sqrt(2.0))
     return Run.open(folder)
 
 
 def outputs(shift: float = 0.0, *, images: int = 400) -> Outputs:
     abnormal = np.linspace(0.0, 1.0, images, dtype=np.float32) + np.float32(shift)
-    features = np.repeat(abnormal[:, None], 4, axis=1)
+    other = np.sqrt(1 - np.clip(abnormal, 0, 1) ** 2)  # so that the four have one mean and spread in every film
+    features = np.stack([abnormal, -abnormal, other, -other], axis=1)
     maps = np.zeros((images, 2, 2, 4), np.float32) + abnormal[:, None, None, None]
     probabilities = np.stack([abnormal, 0 * abnormal, 1 - abnormal, 0 * abnormal], axis=1)
     return Outputs(np.log(np.clip(probabilities, 1e-6, None)), probabilities, maps, features)
@@ -42,7 +43,8 @@ def test_differences_are_measured(run: Run, tmp_path: Path) -> None:
     assert found.probabilities_largest == pytest.approx(0.1, abs=1e-5)
     assert found.probabilities_mean == pytest.approx(0.05, abs=1e-5)  # two of four classes move
     assert found.activation_maps_largest == pytest.approx(0.1, abs=1e-5)
-    assert found.features_largest == pytest.approx(0.1, abs=1e-5)
+    before, after = outputs().features, outputs(0.1).features
+    assert found.features_largest == pytest.approx(np.abs(after - before).max() / np.ptp(before))
     assert found.top1 == found.flag == pytest.approx(0.9, abs=0.01)
     assert not found.is_equal
     assert not found.decides_alike

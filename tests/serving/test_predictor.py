@@ -119,7 +119,8 @@ def test_what_the_gate_refuses_gets_no_probabilities(tmp_path: Path, films: list
     run = drawn_run.write(tmp_path / "gated")
     train = np.stack([images.canonical(images.decode(file).pixels) for file in films])
     generator = np.random.default_rng(0)
-    near = generator.normal(0.5, 0.2, (200, 4)).astype(np.float32)
+    near = drawn_run.features(np.full(200, 2.0))
+    near[:, :4] += generator.normal(0.0, 0.2, (200, 4))
     fitted = gate.fit(near, near, images_train=train)
     always_upright = np.zeros_like(fitted.bias)
     always_upright[0] = 50.0
