@@ -137,7 +137,8 @@ def _tuned(run: Run, builder: Builder, model: _Model, *, sensitivity: float | No
     mixture = Mixture.of(builder, run.manifest.collections)
     validation = mixture.load("validation", showing=Showing.of(run))
     tuned = model.outputs(validation.images, "scoring the validation split")
-    if run.abnormality is None:
+    refitted = run.abnormality is None
+    if refitted:
         run.write_abnormality(data.fit_abnormality(tuned.features, validation))
     calibrated = calibration.adjusted(
         run.calibration,
@@ -146,6 +147,7 @@ def _tuned(run: Run, builder: Builder, model: _Model, *, sensitivity: float | No
         validation.labels,
         class_names=run.class_names,
         sensitivity=sensitivity,
+        other_scores=refitted,
     )
     if calibrated is not run.calibration:
         run.write_calibration(calibrated)

@@ -144,8 +144,9 @@ def adjusted(
     *,
     class_names: tuple[str, ...],
     sensitivity: float | None = None,
+    other_scores: bool = False,
 ) -> Calibration:
-    """A run's calibration; fitted where it is missing or aims at another sensitivity, else the same object.
+    """A run's calibration: fitted where it is missing, for another sensitivity or other scores, else the same object.
 
     The temperature is fitted once: exports hold it, and it has nothing to do with the sensitivity.
 
@@ -156,15 +157,17 @@ def adjusted(
         labels: Of the validation split, int (N,).
         class_names: In the order of the logits.
         sensitivity: Share of abnormal images to flag; None for what the run has, or 0.9.
+        other_scores: Whether the layer that gives the scores has been fitted anew.
     """
-    if found and sensitivity in (None, found.sensitivity):
+    if found and not other_scores and sensitivity in (None, found.sensitivity):
         return found
+    aimed_at = found.sensitivity if found else SENSITIVITY
     return fit(
         logits,
         abnormal_scores,
         labels,
         class_names=class_names,
-        sensitivity=SENSITIVITY if sensitivity is None else sensitivity,
+        sensitivity=aimed_at if sensitivity is None else sensitivity,
         temperature=found.temperature if found else None,
     )
 

@@ -270,6 +270,10 @@ def test_another_sensitivity_refits_and_the_same_does_not() -> None:
     second = calibration.adjusted(first, logits * 1.01, scores, labels, class_names=LABELS, sensitivity=0.8)
     assert second.temperature == first.temperature  # exports hold it
     assert second.abnormal_threshold > first.abnormal_threshold
+    third = calibration.adjusted(second, logits, scores / 2, labels, class_names=LABELS, other_scores=True)
+    assert third.sensitivity == 0.8
+    assert third.temperature == first.temperature
+    assert third.abnormal_threshold == pytest.approx(second.abnormal_threshold / 2)
 
 
 def test_a_killed_evaluation_does_not_count_as_finished(
