@@ -104,7 +104,7 @@ def _filled(grey: npt.NDArray[np.uint8], hole: npt.NDArray[np.bool_]) -> npt.NDA
 
 
 def _far(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """A picture, float32 (299, 299), blurred over `_FAR` pixels and a quarter as large: so smooth a one needs no more."""
+    """A picture, float32 (299, 299), blurred over `_FAR` pixels, a quarter as large: so smooth a one needs no more."""
     reduced = np.asarray(Image.fromarray(picture).reduce(_REDUCED))
     return np.asarray(ndimage.gaussian_filter(reduced, _FAR / _REDUCED), dtype=np.float32)
 
