@@ -2,8 +2,8 @@
 
 For each seed and each recipe a classifier is trained and evaluated by the commands that a user has, and predicts the
 films of hospitals that it has not seen: EXTERNAL/SET/CLASS/*. What is there already is not done again, so the run may
-be interrupted. Each run is a row of OUT/repairs.csv, with 95 % intervals; the table on the terminal is the mean over
-the seeds, with the lowest and the highest.
+be interrupted. Each run is a row of OUT/repairs.csv, with 95 % intervals; the table on the terminal and in
+OUT/summary.csv is the mean over the seeds, with the lowest and the highest.
 
 Everything is small, so that a run takes minutes of a core: the comparison counts, and not the height of a figure.
 
@@ -130,14 +130,23 @@ def main() -> None:
             written = {name: _interval(figure) for name, figure in home.items()}
             written |= {name: f"{value:.3f}" for name, value in away.items()}
             rows.append({"recipe": recipe, "seed": seed, **written})
-            with (options.out / "repairs.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-                writer.writeheader()
-                writer.writerows(rows)
+            _write(options.out / "repairs.csv", rows)
+    summary = [
+        {"figure": name, **{recipe: _spread(figures[recipe][name]) for recipe in options.recipes}}
+        for name in figures[options.recipes[0]]
+    ]
+    _write(options.out / "summary.csv", summary)
     table = Table("figure", *options.recipes)
-    for name in figures[options.recipes[0]]:
-        table.add_row(name, *(_spread(figures[recipe][name]) for recipe in options.recipes))
+    for row in summary:
+        table.add_row(*row.values())
     Console(width=200).print(table)
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _interval(figure: Figure) -> str:
@@ -145,7 +154,7 @@ def _interval(figure: Figure) -> str:
 
 
 def _spread(values: Sequence[float]) -> str:
-    return f"{sum(values) / len(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return f"{sum(values) / len(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 if __name__ == "__main__":
