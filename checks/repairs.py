@@ -99,9 +99,8 @@ def abroad(records: Sequence[Mapping[str, Any]], external: Path) -> dict[str, fl
             found[f"{name}, {label}: called COVID"] = sum(called) / len(films)
             found[f"{name}, {label}: flagged"] = sum(film["flag"] for film in films) / len(films)
         if NORMAL in classes and len(classes) > 1:
-            films = [film | {"abnormal": label != NORMAL} for label, each in classes.items() for film in each]
-            scores = [film["abnormal_score"] for film in films]
-            found[f"{name}: AUROC of abnormal"] = float(roc_auc_score([film["abnormal"] for film in films], scores))
+            scored = [(label != NORMAL, film["abnormal_score"]) for label, each in classes.items() for film in each]
+            found[f"{name}: AUROC of abnormal"] = float(roc_auc_score(*zip(*scored, strict=True)))
     return found
 
 

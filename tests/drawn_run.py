@@ -60,7 +60,7 @@ EQUAL = Agreement(1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 def expected_probabilities(pixels: np.ndarray, *, temperature: float) -> np.ndarray:
     """What the graph gives for uint8 (299, 299): the softmax of the weighted mean brightness of its 298 x 298."""
     logits = pixels[:298, :298].mean() / 255.0 * WEIGHTS[0] / temperature
-    return np.exp(logits) / np.exp(logits).sum()
+    return np.asarray(np.exp(logits) / np.exp(logits).sum())
 
 
 def write(folder: Path, *, temperature: float | None = 2.0, synthetic: bool = False) -> Path:

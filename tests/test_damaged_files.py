@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from cxr_keras3.base.errors import UserError
@@ -99,6 +101,16 @@ def inflating(valid: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def with_bytes(valid: bytes, column: str, *, kind: pa.DataType | None = None) -> bytes:
+    """A Parquet table one of whose columns holds bytes that are no text, under whatever type."""
+    table = pq.read_table(io.BytesIO(valid))
+    binary = pa.array([b"\xb0\xff"] * len(table), pa.binary())
+    values = binary if kind is None else pa.Array.from_buffers(kind, len(binary), binary.buffers())
+    buffer = io.BytesIO()
+    pq.write_table(table.set_column(table.column_names.index(column), column, values), buffer)
+    return buffer.getvalue()
+
+
 MADE = [
     ("gate", lambda valid: claiming("(25_000_000_000,)"), "is not a gate"),
     ("gate", inflating, "its arrays are larger than the file"),
@@ -127,6 +139,8 @@ MADE = [
     ("results jsonl", lambda valid: b"[1]\n", "of another kind"),
     ("results parquet", lambda valid: b"PAR1" + valid[4:-200] + b"PAR1", "cannot be read as results"),
     ("bulk run", lambda valid: b"[1]", "is damaged"),
+    ("results parquet", lambda valid: with_bytes(valid, "model"), "cannot be read as results"),
+    ("bulk part", lambda valid: with_bytes(valid, "file", kind=pa.string()), "holds a part that is damaged"),
     ("bulk part", lambda valid: valid[:300], "holds a part that is damaged"),
     ("labels", lambda valid: b"path,label\n" + b"x" * 200_000, "must be a CSV file"),
 ]

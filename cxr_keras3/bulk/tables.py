@@ -116,7 +116,7 @@ def done(root: str) -> Done:
     Raises:
         UserError: Where a part is damaged.
     """
-    return Done(*([str(name) for name in _read(root, table, ["file"]).column(0).to_pylist()] for table in TABLES))
+    return Done(*(_read(root, table, {"file": pa.string()}).column(0).to_pylist() for table in TABLES))
 
 
 def measured(root: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -125,24 +125,27 @@ def measured(root: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64
     Raises:
         UserError: Where a part is damaged.
     """
-    columns = ["distance", "abnormal_score"]
+    columns = {"distance": pa.float64(), "abnormal_score": pa.float64()}
     table = _read(root, SCORED, columns).drop_null()
     return tuple(table.column(name).to_numpy() for name in columns)
 
 
-def _read(root: str, table: str, columns: Sequence[str]) -> pa.Table:
-    """Columns of a table; without rows where it has no part."""
+def _read(root: str, table: str, columns: Mapping[str, pa.DataType]) -> pa.Table:
+    """Columns of a table, by their types; without rows where it has no part."""
     system, base = fsspec.core.url_to_fs(root)
+    schema = pa.schema(columns)
     if not system.exists(f"{base}/{table}"):
-        return pa.table({name: [] for name in columns})
+        return schema.empty_table()
     system.invalidate_cache()
     try:
         parts = pyarrow.dataset.dataset(f"{base}/{table}", filesystem=system, format="parquet")
-        return parts.to_table(columns=list(columns)) if parts.files else pa.table({name: [] for name in columns})
+        found = parts.to_table(columns=list(columns)).cast(schema) if parts.files else schema.empty_table()
+        found.validate(full=True)  # text may be no text
     except (OSError, ValueError, pa.ArrowException) as error:
         raise UserError(
             f"{root}/{table} holds a part that is damaged ({error}); delete the part, or name another --output"
         ) from error
+    return found
 
 
 def part_name(names: Sequence[str]) -> str:

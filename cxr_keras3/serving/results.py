@@ -58,7 +58,7 @@ class Results:
             raise UserError(f"--output must not exist yet, {existing} does; delete it, or add --resume to go on")
         rebuilt = path.suffix == ".parquet" and path.exists() and not self._rows.exists()
         if rebuilt:
-            files.write_bytes(self._rows, b"".join(_json_line(record) for record in _read_parquet(path)))
+            files.write_bytes(self._rows, b"".join(_lines_of_parquet(path)))
         self._rows.touch()
         with ExitStack() as opening:
             self._file = opening.enter_context(self._rows.open("r+b"))
@@ -222,8 +222,8 @@ def _write_parquet(path: Path, rows: Path, class_names: Sequence[str]) -> None:
             writer.write_table(table)
 
 
-def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
-    """The records of a Parquet file, as they were before it was written."""
+def _lines_of_parquet(path: Path) -> Iterator[bytes]:
+    """The records of a Parquet file, as lines as they were before it was written."""
     import pyarrow as pa  # noqa: PLC0415 -- see above
     import pyarrow.parquet as pq  # noqa: PLC0415 -- see above
 
@@ -234,6 +234,6 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
             for row in rows:
                 probabilities = {name: value for name, value in row.items() if name not in known and value is not None}
                 record = {name: row.get(name) for name in Prediction.columns()}
-                yield record | {"probabilities": probabilities}
-    except (OSError, ValueError, pa.ArrowException) as error:
+                yield _json_line(record | {"probabilities": probabilities})
+    except (OSError, ValueError, TypeError, pa.ArrowException) as error:  # TypeError: a column of another kind
         raise UserError(f"{path} cannot be read as results ({type(error).__name__}); name another --output") from error

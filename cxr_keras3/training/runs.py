@@ -3,6 +3,7 @@
 import dataclasses
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -47,7 +48,7 @@ def train(config: TrainingConfig, *, builder: Builder, run_dir: Path, cache_dir:
     identity = mixture.identity
     if config.region != "full":
         identity["segmenter"] = segmenter.fingerprint
-    places = {"identity": identity, "run_dir": run_dir, "cache_dir": cache_dir}
+    places: dict[str, Any] = {"identity": identity, "run_dir": run_dir, "cache_dir": cache_dir}
     teaching = folds.teach(config, train_split, validation_split, **places) if config.folds else None
     model = stages.initial_model(config)
     targets = None if teaching is None else teaching.targets

@@ -55,8 +55,7 @@ def test_members_teach_one_network_again_alike_after_a_kill(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     builder = reading.find(data_dir)
-    places = {"builder": builder, "cache_dir": tmp_path / "cache"}
-    runs.train(CONFIG, run_dir=tmp_path / "taught", **places)
+    runs.train(CONFIG, builder=builder, run_dir=tmp_path / "taught", cache_dir=tmp_path / "cache")
     said = capsys.readouterr().err
     assert "member 1 of 2" in said
     assert "what the members' mean says" in said
@@ -64,7 +63,7 @@ def test_members_teach_one_network_again_alike_after_a_kill(
     assert not taught.manifest.members  # one network, and one pass
     (tmp_path / "taught" / "manifest.json").unlink()  # as a process leaves it that was killed at its end
     before = taught.load_model().get_weights()
-    runs.train(CONFIG, run_dir=tmp_path / "taught", **places)
+    runs.train(CONFIG, builder=builder, run_dir=tmp_path / "taught", cache_dir=tmp_path / "cache")
     for mine, theirs in zip(Run.open(tmp_path / "taught").load_model().get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
