@@ -109,11 +109,10 @@ def _far(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(ndimage.gaussian_filter(reduced, _FAR / _REDUCED), dtype=np.float32)
 
 
-def _enlarged_again(picture: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _enlarged_again(picture: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     box = (0.0, 0.0, IMAGE_SIZE / _REDUCED, IMAGE_SIZE / _REDUCED)
-    return np.asarray(
-        Image.fromarray(picture).resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR, box), dtype=np.float32
-    )
+    reduced = Image.fromarray(picture.astype(np.float32))
+    return np.asarray(reduced.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BILINEAR, box), dtype=np.float32)
 
 
 def _moved(
