@@ -157,7 +157,8 @@ class Store:
                 if not any(row["name"] == "reader" for row in connection.execute("PRAGMA table_info(answers)")):
                     connection.execute(_ADD_READER)
                 yield connection
-        except sqlite3.DatabaseError as error:  # damaged, none of SQLite's, or the disk is full
+        # Damaged, none of SQLite's, or the disk is full; of a damaged schema SQLite's own message may be no text.
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{self.folder / DATABASE} cannot be used ({error}); restore it, or name another --feedback"
             ) from error

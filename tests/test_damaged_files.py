@@ -181,6 +181,22 @@ def test_databases_of_other_content_are_refused(folder: Path, name: str, stateme
             READERS[name].read(folder, path)
 
 
+@pytest.mark.parametrize("name", ["gateway", "feedback"])
+def test_a_database_whose_schema_is_no_text_is_refused(folder: Path, name: str) -> None:
+    (path,) = files_of(folder, name)
+    valid = path.read_bytes()
+    table = {"gateway": b"study", "feedback": b"answers"}[name]
+    spoilt = valid.replace(b"table" + table * 2, b"table\xcc\xff" + table[2:] + table, 1)
+    spoilt = spoilt.replace(b"CREATE TABLE " + table, b"CREATE TABLX " + table, 1)
+    assert spoilt != valid
+    with (
+        holding(path, spoilt),
+        pytest.raises(UserError, match=re.escape(path.name)) as refused,
+    ):
+        READERS[name].read(folder, path)
+    assert "\n" not in str(refused.value)
+
+
 def test_attempts_without_end_are_put_off_as_long_as_any(folder: Path) -> None:
     (path,) = files_of(folder, "gateway")
     with holding(path, path.read_bytes()):

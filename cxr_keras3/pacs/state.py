@@ -224,6 +224,9 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     except sqlite3.DatabaseError:
         database.close()
         raise
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes a damaged schema
+        database.close()
+        raise sqlite3.DatabaseError("its schema is damaged") from error
     if version != SCHEMA_VERSION:
         database.close()
         raise UserError(f"{path} must have schema version {SCHEMA_VERSION}, it has {version}; name another --state")
