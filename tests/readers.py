@@ -235,7 +235,7 @@ def _know_studies(folder: Path, path: Path) -> None:
         known.counts()
 
 
-class _Archive:
+class Archive:
     """Answers every question with what a file holds."""
 
     def __init__(self, path: Path) -> None:
@@ -249,7 +249,7 @@ class _Archive:
 
 def _ask_archive(folder: Path, path: Path) -> None:
     try:
-        client = _Archive(path)
+        client = Archive(path)
     except (ValueError, RecursionError):  # not even JSON: dicomweb-client's part
         return
     with contextlib.suppress(RefusedError):

@@ -16,6 +16,8 @@ import pytest
 
 from cxr_keras3.base.errors import UserError
 from cxr_keras3.images import ImageError
+from cxr_keras3.pacs import archive
+from cxr_keras3.pacs.connection import RefusedError
 from tests import readers
 from tests.readers import READERS
 
@@ -179,6 +181,25 @@ def test_databases_of_other_content_are_refused(folder: Path, name: str, stateme
             connection.executescript(statement)
         with pytest.raises(UserError, match=re.escape(path.name)):
             READERS[name].read(folder, path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda header: "no header",
+        lambda header: header | {"00080018": {"vr": "UI"}},
+        lambda header: header | {"0020000D": {"vr": "UI", "Value": []}},
+        lambda header: header | {"00080060": {"Value": ["DX"]}},
+        lambda header: header | {"00080060": {"vr": "US", "Value": ["DX"]}},
+    ],
+)
+def test_headers_that_no_archive_should_send_are_refused(
+    folder: Path, spoil: Callable[[dict[str, object]], object]
+) -> None:
+    (path,) = files_of(folder, "archive")
+    spoilt = json.dumps(spoil(json.loads(path.read_text()))).encode()
+    with holding(path, spoilt), pytest.raises(RefusedError, match=r"cannot be used|without its UID"):
+        archive.radiographs(readers.Archive(path), archive.ListedStudy("1.2.3", 1))
 
 
 @pytest.mark.parametrize("name", ["gateway", "feedback"])

@@ -100,15 +100,15 @@ def radiographs(client: ArchiveClient, study: ListedStudy) -> list[Dataset]:
     """The headers of a study's radiographs, cut down to what is needed to choose among them, in a fixed order."""
     with asking("the series of a study"):
         series = client.search_for_series(study.uid, fields=["Modality"])
-    headers = []
-    for item in series:
-        if value(item, _MODALITY) in MODALITIES:
-            with asking("the metadata of a series"):
-                metadata = client.retrieve_series_metadata(study.uid, str(required(item, _SERIES)))
-            for header in metadata:
+        taken = [str(required(item, _SERIES)) for item in series if value(item, _MODALITY) in MODALITIES]
+    headers: dict[str, Dataset] = {}
+    for uid in taken:
+        with asking("the metadata of a series"):
+            for header in client.retrieve_series_metadata(study.uid, uid):
                 kept = {tag: value for tag, value in header.items() if tag in _HEADER_TAGS}
-                headers.append(Dataset.from_json(kept))
-    return sorted(headers, key=lambda header: str(header.SOPInstanceUID))
+                *_, instance = (str(required(header, tag)) for tag in (_STUDY, _SERIES, _INSTANCE))
+                headers[instance] = Dataset.from_json(kept)
+    return [headers[uid] for uid in sorted(headers)]
 
 
 def fetch(client: ArchiveClient, header: Dataset) -> tuple[Dataset, bytes]:
