@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from cxr_keras3.base import progress
+from cxr_keras3.base.errors import UserError
 from cxr_keras3.statistics.metrics import softmax
 from cxr_keras3.training import data, stages
 from cxr_keras3.training.config import TrainingConfig
@@ -66,7 +67,13 @@ def teach(
         identity: Names the dataset in the cache of features.
         run_dir: The members' checkpoints go into folders of their own below.
         cache_dir: Keeps the features.
+
+    Raises:
+        UserError: Where there are fewer groups than folds.
     """
+    groups = len(np.unique(train_split.group_ids))
+    if groups < config.folds:
+        raise UserError(f"folds must be at most the {groups} groups of training images, received {config.folds}; give fewer")
     said = np.empty((len(train_split), len(LABELS)), dtype=np.float32)
     validated = np.zeros((len(validation_split), len(LABELS)), dtype=np.float32)
     alone = dataclasses.replace(config, folds=0)

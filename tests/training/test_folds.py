@@ -73,6 +73,12 @@ def test_one_fold_is_refused() -> None:
         dataclasses.replace(TINY, folds=1)
 
 
+def test_more_folds_than_groups_are_refused(split: Split, tmp_path: Path) -> None:
+    one = dataclasses.replace(split, group_ids=np.full(len(split), "one"))
+    with pytest.raises(UserError, match="at most the 1 groups of training images, received 2"):
+        folds.teach(CONFIG, one, one, identity={}, run_dir=tmp_path, cache_dir=tmp_path)
+
+
 def test_targets_are_learnt_in_place_of_labels(split: Split) -> None:
     targets = np.tile(np.array([[0.1, 0.2, 0.3, 0.4]], dtype=np.float32), (len(split), 1))
     batch = next(data.batches(split.images[np.newaxis], split.labels, batch_size=8, seed=0, targets=targets))
