@@ -73,7 +73,9 @@ def teach(
     """
     groups = len(np.unique(train_split.group_ids))
     if groups < config.folds:
-        raise UserError(f"folds must be at most the {groups} groups of training images, received {config.folds}; give fewer")
+        raise UserError(
+            f"folds must be at most the {groups} groups of training images, received {config.folds}; ask for fewer"
+        )
     said = np.empty((len(train_split), len(LABELS)), dtype=np.float32)
     validated = np.zeros((len(validation_split), len(LABELS)), dtype=np.float32)
     alone = dataclasses.replace(config, folds=0)
