@@ -13,8 +13,9 @@ HEAD_SECONDS = 10.0
 """From the first byte of a request to the end of its head."""
 BODY_SECONDS = 30.0
 """Between two pieces of a body."""
-CONNECTIONS = 128
-"""Of one address at a time; a browser holds six, a proxy some dozens."""
+CONNECTIONS = 256
+"""Of one address at a time; a browser holds six, a proxy some dozens. A client that opens a connection for each of a
+hundred requests at once may hold twice as many, since those it has closed count until that is noticed."""
 
 _held: Counter[str] = Counter()
 
