@@ -1,5 +1,6 @@
 """Scoring files for a person: a table on the terminal, or a file of results."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,12 +10,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cxr_keras3 import images
 from cxr_keras3.base import progress
 from cxr_keras3.base.batching import BATCH_SIZE
 from cxr_keras3.base.errors import SOME_FILES_REFUSED_EXIT_CODE, UserError
+from cxr_keras3.images.isolated import Decoders
 from cxr_keras3.run.folder import Run
 from cxr_keras3.serving import Prediction, Predictor, heat_maps, inputs, load
-from cxr_keras3.serving.inputs import Input
+from cxr_keras3.serving.inputs import Decode, Input
 from cxr_keras3.serving.results import Results, require_suffix
 
 MAX_LISTED = 50
@@ -49,12 +52,36 @@ def predict(
         require_suffix(output)
     run = Run.open(run_dir, site=site)
     found = None if list(paths) == [Path("-")] else inputs.find(paths)
-    predictor = load(run, runtime=runtime)
-    progress.say(f"model: {run.folder}, {predictor.description}")
-    for notice in predictor.notices:
-        progress.say(f"note: {notice}")
     films = inputs.listed(inputs.read_list(sys.stdin.buffer)) if found is None else found
     total = None if found is None else len(found)
+    with _decoding(total) as decode:
+        predictor = load(run, runtime=runtime, decode=decode)
+        progress.say(f"model: {run.folder}, {predictor.description}")
+        for notice in predictor.notices:
+            progress.say(f"note: {notice}")
+        return _predict(predictor, films, total=total, output=output, resume=resume, heat_map_folder=heat_map_folder)
+
+
+@contextlib.contextmanager
+def _decoding(films: int | None) -> Iterator[Decode]:
+    """What decodes: processes where films are many, for the decoder of JPEG 2000 lets one thread work at a time."""
+    if films is not None and films <= BATCH_SIZE:
+        yield images.decode
+        return
+    with Decoders() as decoders:
+        yield decoders.decode
+
+
+def _predict(
+    predictor: Predictor,
+    films: Iterable[Input],
+    *,
+    total: int | None,
+    output: Path | None,
+    resume: bool,
+    heat_map_folder: Path | None,
+) -> int:
+    run = predictor.run
     if output is None:
         predictions = list(_score(predictor, films, total=total, heat_map_folder=heat_map_folder))
         _show([prediction for prediction in predictions if prediction.accepted], class_names=run.class_names)

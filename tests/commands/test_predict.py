@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cxr_keras3.run.folder import MODEL, REFERENCE
-from tests import drawn_run
+from tests import drawn_run, image_files
 from tests.commands.test_commands import assert_one_clear_line
 from tfds_cxr.labels import LABELS
 
@@ -34,6 +34,24 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_film_is_answered_alike_alone_and_among_many(
+    run: Path, films: list[Path], tmp_path: Path, run_python
+) -> None:
+    """Few films are decoded in threads, many in processes."""
+    odd = tmp_path / "film.dcm"
+    odd.write_bytes(image_files.valid_files()["dicom jpeg 2000"])
+    found = []
+    for number, others in enumerate(([], films)):
+        output = tmp_path / f"{number}.jsonl"
+        done = run_python(*PREDICT, "--model", run, odd, *others, "--output", output)
+        assert done.returncode == 0, done.stderr
+        found.append(rows(output)[0])
+    alone, among = found
+    assert alone["file"] == among["file"] == str(odd)
+    assert among["probabilities"] == pytest.approx(alone["probabilities"], abs=1e-6)
+    assert {**among, "probabilities": 0, "abnormal_score": 0} == {**alone, "probabilities": 0, "abnormal_score": 0}
 
 
 def test_files_folders_and_archives_in_one_table(run: Path, films: list[Path], tmp_path: Path, run_python) -> None:
