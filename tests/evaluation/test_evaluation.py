@@ -83,7 +83,7 @@ def test_images_of_one_class_leave_what_needs_two_undefined(tmp_path: Path) -> N
     labels, logits = scored(0)
     covid = logits[labels == 0]
     run = Run.open(drawn_run.write(tmp_path / "run"))
-    answers = answer(run, covid, np.zeros((len(covid), 4)))
+    answers = answer(run, covid, np.zeros((len(covid), 6)))
     found = measures.measure(run, covid, answers, np.zeros(len(covid), int), groups=np.arange(len(covid)))
     assert found.macro_auroc.value is None
     assert found.triage.specificity.value is None
