@@ -126,7 +126,7 @@ MADE = [
     ("manifest", lambda valid: changed(valid, **{"x" * 100_000: 1}), "…"),
     ("calibration", lambda valid: changed(valid, temperature=1e-300), "temperature must lie"),
     ("parity", lambda valid: changed(valid, checksums={"../../manifest.json": "0"}), "must be a file in"),
-    ("graph", lambda valid: valid.replace(b'element_type="u8"', b'element_type="u4"', 1), "OpenVINO cannot compute it"),
+    ("graph", lambda valid: valid.replace(b'element_type="u8"', b'element_type="u4"', 1), "OpenVINO cannot compute"),
     ("segmenter", lambda valid: changed(valid, checksums={"/dev/zero": "0"}), "must be a file in"),
     ("metrics", lambda valid: changed(valid, by_class={}), "of the classes"),
     ("metrics", lambda valid: changed(valid, confusion_matrix=[[1]]), "of the classes"),

@@ -88,11 +88,13 @@ class OpenVINOGraph:
 
     @contextlib.contextmanager
     def _refusing_damage(self) -> Iterator[None]:
-        """Turns what OpenVINO says of a damaged graph, which depends on where it is damaged, into a UserError."""
+        """Turns what OpenVINO says of a damaged graph into a UserError: it depends on where it is damaged."""
         try:
             yield
         except (RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
-            raise UserError(f"{self._path} is damaged, OpenVINO cannot compute it; export it again") from error
+            raise UserError(
+                f"OpenVINO cannot compute {self._path}: it is damaged or memory is short; export it again"
+            ) from error
 
     def _idle_requests(self, batch_size: int) -> list[Any]:
         """The requests that wait for work of this batch size; a fixed size computes faster than a free one."""
